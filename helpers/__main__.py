@@ -1,0 +1,206 @@
+"""The command line: `python -m helpers doctor | run | pretrain | evaluate | fetch`.
+
+It calls what the notebooks call.
+"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+if sys.version_info < (3, 11):  # noqa: UP036 (an old Python must get a sentence, no traceback)
+    sys.exit("Python 3.11 이상이 필요합니다. 설치한 뒤 `make lab`을 실행하십시오.")
+try:
+    import typer
+except ModuleNotFoundError:
+    sys.exit("강의의 패키지가 아직 없습니다. `make lab`으로 설치한 뒤 다시 실행하십시오.")
+
+from helpers import CourseError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
+)
+evaluate = typer.Typer(no_args_is_help=True, help="수업의 결과를 자신의 파일로 잽니다.")
+app.add_typer(evaluate, name="evaluate")
+USAGE_ERROR = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
+
+
+@app.command()
+def doctor(
+    renew: Annotated[
+        bool,
+        typer.Option("--renew", help="내장 파일을 일부러 바꾼 뒤 data/SHA256SUMS를 새로 씁니다."),
+    ] = False,
+) -> None:
+    """이 컴퓨터가 강의를 실행할 준비가 되었는지 살펴봅니다."""
+    from helpers import doctor as examination
+    from helpers import resources
+
+    if renew:
+        resources.write_sums()
+    lines = examination.examine()
+    print(examination.report(lines))
+    raise typer.Exit(any(status == examination.FAIL for status, _, _ in lines))
+
+
+@app.command()
+def run(
+    lessons: Annotated[
+        list[str] | None, typer.Argument(help="수업의 번호나 이름. 없으면 모든 수업입니다.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="ci, local, full 가운데 하나입니다.")] = "local",
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="실행한 노트북을 notebooks/에도 씁니다.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="사본과 HTML을 쓸 폴더입니다.")] = Path("build"),
+) -> None:
+    """노트북을 실행하고 사본, HTML, 결과표를 만듭니다."""
+    from helpers import notebooks
+    from helpers.course import check_profile
+
+    paths = notebooks.find_notebooks(lessons or [])
+    runs = notebooks.run_notebooks(paths, check_profile(profile), output, in_place)
+    notebooks.print_table(runs)
+    raise typer.Exit(any(result.error for result in runs))
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="자원의 이름. 없으면 목록을 보여 줍니다.")
+    ] = None,
+) -> None:
+    """모델과 데이터를 미리 받습니다."""
+    from helpers import resources
+    from helpers.course import set_offline
+
+    set_offline(False)
+    for name in names or []:
+        print(f"{name}: {resources.fetch(name)}")
+    if not names:
+        for entry in resources.CATALOGUE.values():
+            place = f"data/{entry.path}" if entry.path else entry.url
+            print(f"{entry.name} ({entry.kind}, {entry.rows}, {entry.licence})")
+            print(f"    {entry.description}\n    {place}")
+
+
+@app.command()
+def pretrain(
+    corpus: Annotated[
+        list[Path],
+        typer.Option(help="텍스트 파일(.txt, .xz, .gz): 한 줄에 한 문장, 문서 사이에 빈 줄."),
+    ],
+    output: Annotated[Path, typer.Option(help="모델, 체크포인트, 기록을 쓸 폴더입니다.")],
+    minutes: Annotated[float | None, typer.Option(help="학습 예산(분)입니다.")] = None,
+    steps: Annotated[int | None, typer.Option(help="학습 예산(스텝)입니다.")] = None,
+    init_from: Annotated[
+        str | None, typer.Option(help="출발 모델: 자원의 이름, 폴더, 또는 허브의 이름.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="쓸 토크나이저의 이름이나 폴더. 없으면 말뭉치에서 배웁니다.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="output의 마지막 체크포인트부터 이어서 합니다.")
+    ] = False,
+    vocab_size: int = 16_000,
+    hidden_size: int = 256,
+    num_hidden_layers: int = 4,
+    num_attention_heads: int = 4,
+    block_size: int = 128,
+    batch_size: Annotated[int, typer.Option(help="한 스텝의 문장 쌍 수(모든 프로세스 합).")] = 32,
+    gradient_accumulation_steps: int = 1,
+    learning_rate: float = 1e-3,
+    mlm_probability: float = 0.15,
+    whole_word_mask: Annotated[bool, typer.Option("--whole-word-mask")] = False,
+    teacher: Annotated[
+        str | None, typer.Option(help="문장 벡터를 가르칠 인코더의 이름이나 폴더.")
+    ] = None,
+    teacher_prefix: str = "",
+    teacher_sentences: int = 30_000,
+    teacher_weight: float = 5.0,
+    seed: int = 0,
+    logging_steps: int = 10,
+    save_steps: int = 200,
+    save_total_limit: int = 2,
+    num_proc: Annotated[int, typer.Option(help="문장 쌍을 만드는 프로세스 수.")] = 1,
+) -> None:
+    """텍스트로 BERT를 사전학습합니다."""
+    options = dict(locals())
+    from helpers.course import be_quiet, profile_name, set_offline
+    from helpers.korean_pretraining.train import PrintLog
+    from helpers.korean_pretraining.train import pretrain as run_pretraining
+    from helpers.resources import load_tokenizer
+
+    set_offline(profile_name() != "full")
+    be_quiet(profile_name())
+    options["tokenizer"] = tokenizer and load_tokenizer(tokenizer)
+    run_pretraining(**options, callbacks=[PrintLog()])
+
+
+@evaluate.command("korean_pretraining")
+def evaluate_korean_pretraining(
+    model: Annotated[str, typer.Option(help="모델의 이름이나 폴더.")],
+    text: Annotated[list[Path], typer.Option(help="모델이 본 적 없는 텍스트 파일.")],
+    seed: int = 0,
+    mlm_probability: float = 0.15,
+    max_length: int = 128,
+    max_sentences: Annotated[
+        int | None, typer.Option(help="이만큼만 뽑아서 잽니다. 없으면 모든 문장입니다.")
+    ] = None,
+) -> None:
+    """가린 토큰을 얼마나 맞히는지 재어 JSON 한 줄로 씁니다."""
+    import json
+
+    from transformers import BertForMaskedLM
+
+    from helpers.course import be_quiet, device_name, profile_name
+    from helpers.korean_pretraining.evaluate import masked_accuracy
+    from helpers.resources import load_model, load_tokenizer
+
+    be_quiet(profile_name())
+    result = masked_accuracy(
+        load_model(BertForMaskedLM, model).to(device_name(profile_name())),
+        load_tokenizer(model),
+        text,
+        seed,
+        mlm_probability=mlm_probability,
+        max_length=max_length,
+        max_sentences=max_sentences,
+        show_progress=sys.stderr.isatty(),
+    )
+    print(json.dumps(asdict(result)))
+
+
+def spread(arguments: list[str]) -> list[str]:
+    """Let options that take many files take them as a shell's `*` gives them.
+
+    Example: ["--corpus", "a", "b", "--output", "c"] -> ["--corpus", "a", "--corpus", "b", "--output", "c"].
+    """
+    result: list[str] = []
+    option = None
+    for argument in arguments:
+        if argument.startswith("-"):
+            option = argument if argument in ("--corpus", "--text") else None
+        elif option and result[-1] != option:
+            result.append(option)
+        result.append(argument)
+    return result
+
+
+def main() -> int:
+    """Run a command; an error of the user is one line and exit code 2."""
+    try:
+        return app(spread(sys.argv[1:]), standalone_mode=False) or 0
+    except CourseError as error:
+        print(f"오류: {error}", file=sys.stderr)
+    except USAGE_ERROR as error:
+        if what := error.format_message():  # nothing to say where the help was printed already
+            advice = "`python -m helpers --help`를 보십시오."
+            print(f"오류: 명령을 이해하지 못했습니다({what}). {advice}", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):
+        print("중단했습니다.", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Set-up of a notebook in one line: profile, device, seed, fonts, quiet libraries."""
+
+import importlib.util
+import logging
+import os
+import random
+import sys
+import tomllib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from helpers import ROOT, CourseError
+
+PROFILES = ("ci", "local", "full")
+SEED = 2021
+HEADLINE = "application/vnd.course.headline+json"
+
+
+@dataclass(frozen=True)
+class Course:
+    """What `start` decided for a lesson.
+
+    profile: 'ci', 'local' or 'full'; device: 'cpu' or 'cuda'; sizes: the lesson's row of
+    profiles.toml as attributes; folder: where the lesson may write (ignored by git).
+    """
+
+    lesson: str
+    number: str
+    profile: str
+    device: str
+    seed: int
+    model: str | None
+    sizes: SimpleNamespace
+    folder: Path
+
+    def headline(self, text: str) -> None:
+        """Show the lesson's headline result; `python -m helpers run` puts it into its table."""
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if get_ipython() is None:
+            print(text)
+        else:
+            bundle = {"text/plain": text, "text/markdown": f"**{text}**", HEADLINE: {"text": text}}
+            display(bundle, raw=True)
+
+
+def start(lesson: str) -> Course:
+    """start("04") -> Course: prepare this Python for a lesson and print a small card.
+
+    `lesson` is a number or a name of profiles.toml. May be called any number of times.
+    Raises CourseError for an unknown lesson or profile.
+    """
+    profile = profile_name()
+    name, number, table = lesson_table(lesson, profile)
+    set_offline(profile != "full")
+    be_quiet(profile)
+    use_korean_font()
+    seed_everything(SEED)
+    model = table.pop("model", None)
+    folder = ROOT / "build" / "work" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    course = Course(
+        name, number, profile, device_name(profile), SEED, model, SimpleNamespace(**table), folder
+    )
+    print(card(course))
+    return course
+
+
+def profile_name() -> str:
+    """COURSE_PROFILE if it is set, else 'full' in Colab with a GPU, else 'local'.
+
+    Raises CourseError for an unknown COURSE_PROFILE.
+    """
+    chosen = os.environ.get("COURSE_PROFILE", "").strip()
+    if chosen:
+        return check_profile(chosen)
+    return "full" if in_colab() and device_name("full") == "cuda" else "local"
+
+
+def check_profile(name: str) -> str:
+    """Return the name if it is a profile, else raise CourseError."""
+    if name not in PROFILES:
+        raise CourseError(
+            f"{name!r}(이)라는 프로필(COURSE_PROFILE)은 없습니다. "
+            f"{', '.join(PROFILES)} 가운데 하나로 바꾸십시오."
+        )
+    return name
+
+
+def lesson_table(lesson: str, profile: str) -> tuple[str, str, dict]:
+    """lesson_table("04", "ci") -> ("korean_pretraining", "04", {"vocab_size": 2000, ...}).
+
+    Raises CourseError for an unknown lesson.
+    """
+    sections = tomllib.loads((ROOT / "helpers" / "profiles.toml").read_text(encoding="utf-8"))
+    for name, section in sections.items():
+        number = section.pop("lesson")
+        if str(lesson) in (name, number, number.lstrip("0")):
+            column = PROFILES.index(profile)
+            return name, number, {key: values[column] for key, values in section.items()}
+    raise CourseError(
+        f"{lesson!r}(이)라는 수업은 없습니다. 번호나 이름을 쓰십시오: {', '.join(sections)}."
+    )
+
+
+def device_name(profile: str) -> str:
+    """'cuda' where there is one, else 'cpu'; the ci profile always computes on the CPU.
+
+    Apple's MPS is left out: the course's numbers were never measured on it.
+    """
+    if profile == "ci":
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def in_colab() -> bool:
+    return "google.colab" in sys.modules
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (all devices)."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def set_offline(offline: bool) -> None:
+    """Keep the Hugging Face libraries off the network, whether they are imported already or not."""
+    os.environ["HF_HUB_OFFLINE"] = "1" if offline else "0"
+    for module, names in {
+        "huggingface_hub.constants": ["HF_HUB_OFFLINE"],
+        "datasets.config": ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"],
+    }.items():
+        for name in names:
+            if module in sys.modules:
+                setattr(sys.modules[module], name, offline)
+
+
+def be_quiet(profile: str) -> None:
+    """Keep progress bars and library chatter out of the notebook; `full` keeps download bars."""
+    import datasets
+    import transformers
+    from huggingface_hub.utils import disable_progress_bars
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    if profile != "full":
+        disable_progress_bars()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    for category in (DeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch|transformers")
+
+
+def use_korean_font() -> str | None:
+    """Let matplotlib draw Hangul with the Nanum font of a package; None if it is not installed.
+
+    The package is only located: importing it needs distutils, which Python 3.12 dropped.
+    """
+    import matplotlib
+    from matplotlib import font_manager
+
+    spec = importlib.util.find_spec("koreanize_matplotlib")
+    if spec is None:
+        return None
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for file in sorted(Path(spec.origin).with_name("fonts").glob("*.ttf")):
+        if str(file) not in known:
+            font_manager.fontManager.addfont(file)
+    matplotlib.rcParams["font.family"] = "NanumGothic"
+    matplotlib.rcParams["axes.unicode_minus"] = False  # Nanum has no U+2212
+    return "NanumGothic"
+
+
+def card(course: Course) -> str:
+    """The small card `start` prints; the same on every machine of the same profile and device."""
+    sizes = ", ".join(f"{name} {value}" for name, value in vars(course.sizes).items())
+    lines = [
+        f"{course.number} {course.lesson}",
+        f"프로필(profile): {course.profile}",
+        f"장치(device):    {course.device}",
+        f"모델(model):     {course.model or '없음'}",
+        f"크기(sizes):     {sizes or '없음'}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,128 @@
+"""`python -m helpers doctor`: is this machine ready for the course? Bug reports paste its lines."""
+
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from helpers import ROOT, CourseError, colab, course
+
+OK, WARN, FAIL = "OK", "WARN", "FAIL"
+GIB = 2**30
+Line = tuple[str, str, str]  # status, finding, what to do (empty if OK)
+
+
+def examine() -> list[Line]:
+    """Every check of this machine: versions, device, profile, fonts, files, memory, disk."""
+    return [
+        python_version(),
+        *package_versions(),
+        *profile_and_device(),
+        korean_font(),
+        embedded_files(),
+        free_memory(),
+        free_disk(),
+    ]
+
+
+def python_version() -> Line:
+    """An older Python than the course needs never comes this far: `__main__` stops it."""
+    return OK, f"Python {platform.python_version()}, {platform.system()} {platform.machine()}", ""
+
+
+def package_versions() -> Iterator[Line]:
+    """One line a package the course asks for: in range, as tested, or missing."""
+    pins = colab.pinned_versions()
+    project = colab.project()
+    extras = project["optional-dependencies"]
+    for text in [*project["dependencies"], *extras["lab"]]:
+        requirement = Requirement(text)
+        name = requirement.name
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            status = WARN if text in extras["lab"] else FAIL
+            yield status, f"{name} 없음", f"`pip install -c constraints.txt {name}`을 실행하십시오."
+            continue
+        pin = pins[canonicalize_name(name)]
+        if not requirement.specifier.contains(version, prereleases=True):
+            advice = f"`pip install {name}=={pin}`을 실행하십시오."
+            yield FAIL, f"{name} {version} ({requirement.specifier} 필요)", advice
+        elif Version(version).public != pin:
+            advice = f"강의는 {pin}에서 시험했습니다. 문제가 생기면 그 판을 설치하십시오."
+            yield WARN, f"{name} {version}", advice
+        else:
+            yield OK, f"{name} {version}", ""
+
+
+def profile_and_device() -> Iterator[Line]:
+    import torch
+
+    try:
+        profile = course.profile_name()
+    except CourseError as error:
+        yield FAIL, "프로필(profile)", str(error)
+        return
+    yield OK, f"프로필(profile) {profile}", ""
+    device = course.device_name(profile)
+    if device == "cuda":
+        yield OK, f"장치(device) cuda, {torch.cuda.get_device_name()}", ""
+    elif profile == "full":
+        advice = "full은 GPU를 전제로 합니다. COURSE_PROFILE=local로 실행하십시오."
+        yield WARN, "장치(device) cpu", advice
+    else:
+        yield OK, f"장치(device) cpu, 스레드 {torch.get_num_threads()}개", ""
+
+
+def korean_font() -> Line:
+    font = course.use_korean_font()
+    if font is None:
+        return WARN, "한글 글꼴 없음", "`pip install koreanize-matplotlib`을 실행하십시오."
+    return OK, f"한글 글꼴 {font}", ""
+
+
+def embedded_files() -> Line:
+    from helpers import resources
+
+    changed = resources.changed_files()
+    if changed:
+        advice = (
+            f"다른 파일: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}. "
+            "`git checkout -- data`로 되돌리거나 저장소를 다시 받으십시오."
+        )
+        return FAIL, f"내장 파일 {len(changed)}개가 data/{resources.SUMS}와 다름", advice
+    return OK, f"내장 파일 {len(resources.read_sums())}개의 sha256", ""
+
+
+def free_memory() -> Line:
+    import psutil
+
+    free = psutil.virtual_memory().available / GIB
+    found = f"남은 메모리 {free:.1f} GiB"
+    if free < 3:
+        return WARN, found, "다른 프로그램을 닫아 3 GiB 이상을 비우십시오."
+    return OK, found, ""
+
+
+def free_disk() -> Line:
+    free = shutil.disk_usage(ROOT).free / GIB
+    found = f"남은 디스크 {free:.1f} GiB"
+    if free < 1:
+        return FAIL, found, "디스크에서 5 GiB 이상을 비우십시오."
+    if free < 5:
+        return WARN, found, "full 프로필의 데이터를 받으려면 5 GiB 이상을 비우십시오."
+    return OK, found, ""
+
+
+def report(lines: list[Line]) -> str:
+    """The lines as text: `[OK]   torch 2.13.0`, and what to do below a warning."""
+    text = []
+    for status, finding, advice in lines:
+        text.append(f"{f'[{status}]':<7}{finding}")
+        if advice:
+            text.append(f"       → {advice}")
+    return "\n".join(text)

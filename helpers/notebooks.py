@@ -1,0 +1,158 @@
+"""Run notebooks without a browser: executed copies, HTML pages and one table."""
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbconvert import HTMLExporter
+from tqdm import tqdm
+
+from helpers import ROOT, CourseError
+from helpers.colab import colab_cell
+from helpers.course import HEADLINE
+
+NOTEBOOKS = ROOT / "notebooks"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass
+class Run:
+    """How one notebook went: seconds, and its headline or what failed."""
+
+    lesson: str
+    seconds: float
+    headline: str
+    error: str | None = None
+
+
+def find_notebooks(lessons: list[str]) -> list[Path]:
+    """find_notebooks(["04"]) -> [notebooks/04_korean_pretraining.ipynb]; [] means all.
+
+    Raises CourseError for a lesson without a notebook.
+    """
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    for lesson in lessons:
+        if not any(lesson in names(path) for path in found):
+            known = ", ".join(path.stem for path in found)
+            raise CourseError(
+                f"{lesson!r} 수업의 노트북이 없습니다. 이 가운데에 있습니다: {known}."
+            )
+    return [path for path in found if not lessons or names(path) & set(lessons)]
+
+
+def names(path: Path) -> set[str]:
+    """What a learner may call a notebook: 04, 4, korean_pretraining, or its file name."""
+    number, name = path.stem.split("_", 1)
+    return {number, number.lstrip("0"), name, path.stem, path.name}
+
+
+def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool) -> list[Run]:
+    """Execute notebooks one after the other, write copies and pages to `output`.
+
+    A notebook that fails is reported and the others go on. `in_place` also writes the executed
+    notebook back, ready to commit. Progress goes to stderr.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    runs = []
+    with tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values())) as bar:
+        for path, notebook in notebooks.items():
+            bar.set_description(path.stem)
+            if in_place:
+                set_colab_cell(notebook)
+            done = bar.n + len(notebook.cells)
+            began = time.monotonic()
+            error = execute(notebook, path.parent, profile, bar)
+            runs.append(Run(path.stem, time.monotonic() - began, headline(notebook), error))
+            bar.update(done - bar.n)
+            nbformat.write(notebook, output / path.name)
+            page, _ = HTMLExporter(language_code="ko").from_notebook_node(notebook)
+            (output / path.name).with_suffix(".html").write_text(page, encoding="utf-8")
+            if in_place and error is None:
+                nbformat.write(normalised(notebook), path)
+    return runs
+
+
+def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
+    """Execute a notebook's cells where they stand; return what went wrong, with the cell."""
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=None,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_complete=lambda **_: bar.update(),
+    )
+    try:
+        client.execute(env={**os.environ, "COURSE_PROFILE": profile})
+    except CellExecutionError as error:
+        return f"{failed_cell(notebook)}번째 셀에서 {error.ename}: {error.evalue}"
+    except DeadKernelError:
+        return "커널(kernel)이 죽었습니다. 메모리가 모자랐을 수 있습니다."
+    return None
+
+
+def failed_cell(notebook) -> int:
+    """The number, counted from 1, of the cell whose output is an error."""
+    return next(
+        number
+        for number, cell in enumerate(notebook.cells, start=1)
+        if any(output.output_type == "error" for output in cell.get("outputs", []))
+    )
+
+
+def headline(notebook) -> str:
+    """The text of the last `course.headline(...)`, or nothing."""
+    texts = [
+        output.data[HEADLINE]["text"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if HEADLINE in output.get("data", {})
+    ]
+    return texts[-1] if texts else ""
+
+
+def set_colab_cell(notebook) -> None:
+    """Make the notebook's first code cell the Colab cell of this repository."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if code and "google.colab" in code[0].source:
+        code[0].source = colab_cell()
+        return
+    position = notebook.cells.index(code[0]) if code else len(notebook.cells)
+    notebook.cells.insert(position, nbformat.v4.new_code_cell(colab_cell(), id="colab"))
+
+
+def normalised(notebook):
+    """A copy without what differs between machines: versions, widget state, ANSI colours."""
+    notebook = nbformat.from_dict(notebook)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
+        for output in cell.get("outputs", []):
+            if len(output.get("data", {})) > 1:
+                output.data.pop(WIDGET, None)
+            if output.get("text"):
+                output.text = re.sub(r"\x1b\[[0-9;]*m", "", output.text)
+    return notebook
+
+
+def print_table(runs: list[Run]) -> None:
+    """One table: lesson, time, headline result."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("수업(lesson)", "시간(time)", "결과(result)")
+    for run in runs:
+        minutes, seconds = divmod(round(run.seconds), 60)
+        result = f"실패: {run.error}" if run.error else run.headline
+        table.add_row(run.lesson, f"{minutes}:{seconds:02d}", result)
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""Views: they take plain data and know no lesson."""

@@ -1,0 +1,104 @@
+"""Charts with Korean labels: bars, lines, a heat map and a live loss."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib.axes import Axes
+from transformers import TrainerCallback
+
+from helpers.course import use_korean_font
+
+use_korean_font()
+
+
+def bars(
+    labels: Sequence[str],
+    values: Sequence[float] | Mapping[str, Sequence[float]],
+    ylabel: str = "",
+    title: str = "",
+) -> Axes:
+    """bars(["일반", "법률"], {"처음부터": [.1, .2], "이어서": [.3, .4]}) -> grouped bars.
+
+    values: one number a label, or series name -> one number a label. The number stands on the bar.
+    """
+    series = values if isinstance(values, Mapping) else {None: values}
+    ax = new_axes(title, "", ylabel)
+    width = 0.8 / len(series)
+    for index, (name, heights) in enumerate(series.items()):
+        x = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
+        ax.bar_label(ax.bar(x, heights, width, label=name), fmt="%.3g", fontsize=8)
+    ax.set_xticks(range(len(labels)), labels)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+) -> Axes:
+    """lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실") -> one line a name."""
+    ax = new_axes(title, xlabel, ylabel)
+    for name, (x, y) in series.items():
+        ax.plot(x, y, label=name)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def heat_map(
+    matrix: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str = "",
+) -> Axes:
+    """heat_map([[1, .2], [.2, 1]], ["가", "나"], ["가", "나"]) -> matrix (rows x columns) in colour."""
+    ax = new_axes(title, "", "")
+    image = ax.imshow(np.asarray(matrix, dtype=float), aspect="auto", cmap="viridis")
+    ax.grid(False)
+    ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.figure.colorbar(image, ax=ax)
+    return ax
+
+
+def new_axes(title: str, xlabel: str, ylabel: str) -> Axes:
+    ax = plt.figure(figsize=(7, 3.5), layout="constrained").add_subplot()
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.3)
+    ax.set_axisbelow(True)
+    return ax
+
+
+class LiveLoss(TrainerCallback):
+    """A loss curve that grows during training and stays as one picture in the saved notebook.
+
+    Give it to a Trainer (`callbacks=[LiveLoss()]`), or call `update(100, loss=6.2)` yourself.
+    """
+
+    def __init__(self, keys: Sequence[str] = ("loss", "eval_loss"), ylabel: str = "손실(loss)"):
+        self.keys, self.ylabel = keys, ylabel
+        self.points: dict[str, tuple[list[float], list[float]]] = {}
+        self._handle = None
+
+    def update(self, step: int, **losses: float) -> None:
+        """Add one point a curve and redraw."""
+        for name, value in losses.items():
+            x, y = self.points.setdefault(name, ([], []))
+            x.append(step)
+            y.append(value)
+        figure = lines(self.points, "단계(step)", self.ylabel).figure
+        plt.close(figure)  # else the notebook would show it a second time
+        if self._handle is None:
+            self._handle = display(figure, display_id=True)
+        else:
+            self._handle.update(figure)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        losses = {key: logs[key] for key in self.keys if key in (logs or {})}
+        if losses and state.is_world_process_zero:
+            self.update(state.global_step, **losses)

@@ -1,0 +1,217 @@
+import ast
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from helpers import ROOT, colab, course, notebooks
+
+PROJECT = colab.project()
+PINS = colab.pinned_versions()
+EXTRAS = PROJECT["optional-dependencies"]
+DECLARED = [
+    Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["lab"], *EXTRAS["test"]]
+]
+NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+# --- one source for every version ----------------------------------------------------------------
+
+
+def test_pyproject_has_ranges_and_constraints_pins():
+    for requirement in DECLARED:
+        pin = PINS[canonicalize_name(requirement.name)]
+        assert requirement.specifier, requirement
+        assert requirement.specifier.contains(pin), requirement
+
+
+def test_every_constraint_is_one_exact_version():
+    lines = [line for line in read("constraints.txt").splitlines() if not line.startswith("#")]
+    exact = re.compile(r"[\w.-]+==[\w.]+( ; sys_platform == \"\w+\")?")
+    assert all(exact.fullmatch(line) for line in lines)
+    assert len(lines) == len(PINS)
+
+
+def test_constraints_hold_the_whole_closure():
+    """Whatever the declared packages pull in here has a pin, except torch's own GPU libraries."""
+    seen, queue = set(), [requirement.name for requirement in DECLARED]
+    if any(metadata.version(name).split("+")[0] != PINS[canonicalize_name(name)] for name in queue):
+        pytest.skip("other versions than the pinned ones are installed")
+    while queue:
+        name = canonicalize_name(queue.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        gpu_library = name.startswith(("nvidia-", "cuda-", "triton"))
+        assert name in PINS or gpu_library, name
+        if not gpu_library:
+            needs = map(Requirement, metadata.requires(name) or [])
+            queue += [need.name for need in needs if not need.marker or need.marker.evaluate()]
+
+
+def test_conda_environment_has_no_version_of_its_own():
+    environment = yaml.safe_load(read("environment.yml"))
+    assert environment["channels"][0] == "conda-forge"
+    python, pip, packages = environment["dependencies"]
+    assert re.fullmatch(r"python=3\.\d+", python) and pip == "pip"
+    assert tuple(map(int, python[7:].split("."))) >= (3, 11)
+    assert packages == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+
+
+def test_set_up_installs_the_pinned_torch_first_and_alone():
+    shown = subprocess.run(
+        ["make", "-n", "-W", "constraints.txt", "lab"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    installs = [
+        line.split("pip-version-check ")[1] for line in shown.splitlines() if "-m pip" in line
+    ]
+    assert installs == [f'"torch=={PINS["torch"]}"', '-c constraints.txt -e ".[dev]"']
+    assert "jupyterlab notebooks" in shown
+
+
+def test_address_stands_once():
+    address = PROJECT["urls"]["Repository"]
+    assert re.fullmatch(r"https://[\w.-]+(/[\w-]+)+", address)
+    holders = [path for path in (ROOT / "helpers").rglob("*.*") if path.suffix in (".py", ".toml")]
+    holders += [ROOT / name for name in ("Makefile", "environment.yml", "pyproject.toml")]
+    assert [p for p in holders if address in p.read_text(encoding="utf-8")] == [
+        ROOT / "pyproject.toml"
+    ]
+
+
+# --- continuous integration ----------------------------------------------------------------------
+
+
+def steps_of(workflow: str) -> tuple[dict, list[str]]:
+    text = yaml.safe_load(read(f".github/workflows/{workflow}"))
+    (job,) = text["jobs"].values()
+    assert set(job["strategy"]["matrix"]["os"]) == {
+        "ubuntu-latest",
+        "macos-latest",
+        "windows-latest",
+    }
+    return text[True], [step["run"] for step in job["steps"] if "run" in step]  # YAML: on is True
+
+
+def test_ci_runs_make_test_everywhere():
+    triggers, runs = steps_of("tests.yml")
+    assert {"push", "pull_request"} <= triggers.keys()
+    assert runs[-1] == "./.ci/run"
+    assert read(".ci/run").rstrip().endswith("exec make test")
+
+
+def test_newest_releases_are_tested_weekly():
+    triggers, runs = steps_of("weekly.yml")
+    ((_, _, day, month, weekday),) = [entry["cron"].split() for entry in triggers["schedule"]]
+    assert (day, month) == ("*", "*") and weekday in "0123456"
+    assert "make test TORCH=torch CONSTRAINTS=" in runs
+
+
+# --- code ----------------------------------------------------------------------------------------
+
+
+def imports_of(source: str) -> set[str]:
+    """{"numpy", "helpers.course", ...}: every module a piece of code imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module)
+            if node.module.split(".")[0] == "helpers":
+                found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def code_of(path: Path) -> str:
+    if path.suffix == ".py":
+        return path.read_text(encoding="utf-8")
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+HELPERS = sorted((ROOT / "helpers").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "path", [*HELPERS, *TESTS, *NOTEBOOKS], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_every_import_is_declared(path):
+    modules = {"IPython": "ipython", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+    declared = {canonicalize_name(requirement.name) for requirement in DECLARED}
+    local = {"helpers", "google", *(test.stem for test in TESTS)}
+    for module in {name.split(".")[0] for name in imports_of(code_of(path))}:
+        known = module in sys.stdlib_module_names or module in local
+        assert known or canonicalize_name(modules.get(module, module)) in declared, module
+
+
+def floor(module: str) -> int:
+    """0: course, resources; 1: lessons; 2: views, exercises; 3: what runs notebooks and commands."""
+    name = module.split(".")[1] if "." in module else ""
+    if name in ("", "CourseError", "ROOT", "course", "resources", "colab"):
+        return 0
+    if name in ("notebooks", "doctor", "__main__"):
+        return 3
+    return 2 if name in ("views", "exercises") else 1
+
+
+@pytest.mark.parametrize("path", HELPERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_an_import_never_points_up(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    own = ".".join(parts)
+    for module in imports_of(code_of(path)):
+        if module.startswith("helpers"):
+            assert floor(module) <= floor(own), f"{own} imports {module}"
+            if floor(module) == floor(own) == 1:  # a lesson knows itself only
+                assert module.split(".")[1] == parts[1], f"{own} imports {module}"
+            if parts[1] == "views":
+                assert floor(module) != 1, f"{own} knows a lesson"
+
+
+# --- notebooks -----------------------------------------------------------------------------------
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path: Path) -> list:
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+@each_notebook
+def test_notebook_begins_with_the_colab_cell_and_one_start(path):
+    number, lesson = path.stem.split("_", 1)
+    assert course.lesson_table(number, "ci")[0] == lesson
+    first, second, *_ = code_cells(path)
+    assert first.source == colab.colab_cell()
+    starts = re.findall(r"^.*\bstart\(.*$", code_of(path), flags=re.MULTILINE)
+    assert len(starts) == 1 and f'start("{number}")' in starts[0]
+    assert starts[0] in second.source
+
+
+@each_notebook
+def test_notebook_is_stored_executed_and_clean(path):
+    assert nbformat.read(path, as_version=4).metadata == notebooks.METADATA
+    for number, cell in enumerate(code_cells(path), start=1):
+        # nbval compares nothing in a cell without a count, so a stripped notebook would pass
+        assert cell.execution_count == number or not cell.source.strip()
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr"
+        stored = json.dumps(cell.outputs, ensure_ascii=False)
+        assert not re.search(r"/(home|root|Users|tmp|content|site-packages)/|[A-Z]:\\\\", stored)

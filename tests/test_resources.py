@@ -1,0 +1,427 @@
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import huggingface_hub
+import pandas
+import pytest
+import torch
+from huggingface_hub import errors
+from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertTokenizerFast
+
+from helpers import ROOT, CourseError, resources
+from helpers.resources import CATALOGUE, Resource
+
+CONTENT = bytes(range(256)) * 2000
+
+
+# --- the catalogue and the embedded files --------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_catalogue_entry_can_be_verified(entry):
+    assert (entry.path is None) != (entry.url is None)
+    assert entry.kind in ("model", "text", "table")
+    assert entry.description and entry.licence and entry.rows
+    if entry.url and entry.url.startswith("https:"):
+        assert len(bytes.fromhex(entry.sha256)) == 32
+    if entry.url and entry.kind == "text":
+        assert len(bytes.fromhex(entry.revision)) == 20  # a commit, not a branch that moves
+    if entry.fallback:
+        assert CATALOGUE[entry.fallback].path and CATALOGUE[entry.fallback].kind == entry.kind
+
+
+EMBEDDED = [entry.name for entry in CATALOGUE.values() if entry.path]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_resource_is_there(name):
+    assert resources.data_path(name).exists()
+    if CATALOGUE[name].kind == "text":
+        assert resources.data_files(name)
+    if CATALOGUE[name].kind == "model":
+        assert resources.load_model(BertForMaskedLM, name).dtype == torch.float32
+
+
+def test_embedded_files_are_as_named_in_the_sums():
+    assert resources.changed_files() == []
+
+
+def test_sums_notice_every_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(resources, "DATA", tmp_path)
+    for name in ("same.txt", "edited.txt", "lost.txt"):
+        (tmp_path / name).write_bytes(b"1\n")
+    assert resources.changed_files() == ["edited.txt", "lost.txt", "same.txt"]
+    resources.write_sums()
+    assert resources.changed_files() == []
+    digest = hashlib.sha256(b"1\n").hexdigest()
+    assert f"{digest}  same.txt\n" in (tmp_path / "SHA256SUMS").read_text()
+    (tmp_path / "edited.txt").write_bytes(b"1\r\n")
+    (tmp_path / "lost.txt").unlink()
+    (tmp_path / "new.txt").write_bytes(b"1\n")
+    assert resources.changed_files() == ["edited.txt", "lost.txt", "new.txt"]
+
+
+def test_lost_embedded_resource_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(resources, "DATA", tmp_path)
+    with pytest.raises(CourseError, match="data/korean_pretraining/law.*다시 받으십시오"):
+        resources.data_path("law-documents")
+
+
+# --- downloads -----------------------------------------------------------------------------------
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `server.content`; `server.cuts` answers break off half-way."""
+
+    def do_GET(self):
+        server = self.server
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1]) if server.ranges else 0
+        server.asked.append(self.headers.get("Range"))
+        if server.status != 200:
+            return self.send_error(server.status)
+        if start >= len(server.content):
+            return self.send_error(416)
+        body = server.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = server.cuts > 0
+        server.cuts -= cut
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.wfile.flush()
+            server.hold.wait(60)
+            self.close_connection = True
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A web server on this machine, and a catalogue whose 'file' is on it."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(resources, "time", SimpleNamespace(sleep=lambda seconds: None))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.content, server.ranges, server.status, server.cuts = CONTENT, True, 200, 0
+    server.asked, server.hold = [], threading.Event()
+    server.hold.set()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    entry = Resource(
+        "file",
+        "table",
+        "시험",
+        "CC0",
+        "1",
+        url=f"http://127.0.0.1:{server.server_port}/file.csv",
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+    )
+    monkeypatch.setitem(CATALOGUE, "file", entry)
+    yield server
+    server.hold.set()
+    server.shutdown()
+    server.server_close()
+
+
+def cached() -> list[str]:
+    folder = resources.cache_folder()
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def test_download_is_checked_and_kept(server):
+    path = resources.fetch("file")
+    assert path.read_bytes() == CONTENT
+    assert resources.fetch("file") == path
+    assert server.asked == [None]
+    assert cached() == ["file.csv"]
+
+
+def test_download_resumes_where_it_broke_off(server):
+    server.cuts = 2
+    assert resources.fetch("file").read_bytes() == CONTENT
+    first, *resumed = server.asked
+    starts = [int(asked.removeprefix("bytes=").removesuffix("-")) for asked in resumed]
+    assert first is None and len(starts) == 2
+    assert 0 < starts[0] < starts[1] < len(CONTENT)
+    assert cached() == ["file.csv"]
+
+
+def test_download_starts_again_if_the_server_cannot_resume(server):
+    server.cuts, server.ranges = 2, False
+    assert resources.fetch("file").read_bytes() == CONTENT
+    assert len(server.asked) == 3
+    assert cached() == ["file.csv"]
+
+
+def test_killed_download_is_resumed_by_the_next(server):
+    server.cuts = 1
+    server.hold.clear()
+    code = (
+        "import sys; from helpers import resources; "
+        "entry = resources.Resource('file', 'table', '', '', '', url=sys.argv[1], sha256='0'); "
+        "resources.CATALOGUE['file'] = entry; resources.fetch('file')"
+    )
+    command = [sys.executable, "-c", code, CATALOGUE["file"].url]
+    process = subprocess.Popen(command, cwd=ROOT)
+    part = resources.cache_folder() / "file.csv.part"
+    while not (part.exists() and part.stat().st_size):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    server.hold.set()
+    have = part.stat().st_size
+    assert resources.fetch("file").read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={have}-"]
+    assert not part.exists()
+
+
+@pytest.mark.parametrize(
+    "state, words",
+    [
+        ({"cuts": 99}, "연결이 여러 번 끊겼습니다"),
+        ({"content": CONTENT[:-1] + b"x"}, "sha256과 다릅니다"),
+        ({"content": CONTENT[: len(CONTENT) // 2]}, "sha256과 다릅니다"),
+        ({"status": 404}, "오류 404"),
+    ],
+    ids=["truncated", "wrong", "short", "missing"],
+)
+def test_bad_download_is_one_sentence_and_leaves_nothing(server, state, words):
+    vars(server).update(state)
+    with pytest.raises(CourseError, match=words) as raised:
+        resources.fetch("file")
+    assert not isinstance(raised.value, resources.NoNetwork)
+    assert "\n" not in str(raised.value) and "python -m helpers fetch file" in str(raised.value)
+    assert cached() == []
+
+
+@pytest.mark.parametrize("rest", [b"old" * 1000, CONTENT + b"more"], ids=["other", "longer"])
+def test_useless_part_is_thrown_away(server, rest):
+    part = resources.cache_folder() / "file.csv.part"
+    part.parent.mkdir()
+    part.write_bytes(rest)
+    with pytest.raises(CourseError, match="sha256과 다릅니다"):
+        resources.fetch("file")
+    assert cached() == []
+    assert resources.fetch("file").read_bytes() == CONTENT
+
+
+def test_damaged_cache_is_repaired(server):
+    path = resources.fetch("file")
+    path.write_bytes(CONTENT[:100])
+    assert resources.fetch("file").read_bytes() == CONTENT
+    path.write_bytes(CONTENT[:100])
+    server.status = 500
+    with pytest.raises(CourseError, match="오류 500"):
+        resources.fetch("file")
+    assert cached() == []
+
+
+def test_cache_that_cannot_be_written_is_one_sentence(server, tmp_path, monkeypatch):
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "occupied"))
+    with pytest.raises(CourseError, match="캐시 폴더에 쓸 수 없습니다"):
+        resources.fetch("file")
+
+
+# --- no network ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nothing_listens(server, monkeypatch):
+    """'file' with an embedded fallback, on a server that is gone."""
+    server.shutdown()
+    server.server_close()
+    entry = CATALOGUE["file"]
+    fields = {**vars(entry), "fallback": "korean-documents"}
+    monkeypatch.setitem(CATALOGUE, "file", Resource(**fields))
+
+
+def test_without_network_local_falls_back_and_says_so(nothing_listens, profile, capsys):
+    profile("local")
+    assert resources.data_path("file") == resources.data_path("korean-documents")
+    assert capsys.readouterr().out.startswith("file: 네트워크 없이")
+    assert cached() == []
+
+
+def test_without_network_full_is_one_sentence(nothing_listens, profile):
+    profile("full")
+    with pytest.raises(CourseError, match="연결할 수 없어 file을"):
+        resources.data_path("file")
+    assert cached() == []
+
+
+def test_ci_never_downloads_what_has_a_fallback(server, profile, monkeypatch):
+    profile("ci")
+    fields = {**vars(CATALOGUE["file"]), "fallback": "korean-documents"}
+    monkeypatch.setitem(CATALOGUE, "file", Resource(**fields))
+    assert resources.data_path("file") == resources.data_path("korean-documents")
+    assert server.asked == []
+
+
+# --- the hub -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch, profile):
+    """A stand-in for the hub's snapshots: returns `hub.folder`, or raises `hub.error`."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    hub = SimpleNamespace(folder=tmp_path / "hub", error=None, asked=[])
+    hub.folder.mkdir()
+
+    def snapshot_download(repository, **options):
+        hub.asked.append((repository, options))
+        if hub.error:
+            raise hub.error
+        return str(hub.folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    return hub
+
+
+def test_wikipedia_becomes_sentences_and_documents(hub, profile):
+    profile("full")
+    articles = ["물은 액체이다. 얼면 얼음이 된다.\n\n같이 보기\n* 얼음", "표만 있다", "가다. 나다!"]
+    (hub.folder / "20231101.ko").mkdir()
+    pandas.DataFrame({"text": articles}).to_parquet(hub.folder / "20231101.ko" / "0.parquet")
+    path = resources.data_path("korean-wikipedia")
+    text = "물은 액체이다.\n얼면 얼음이 된다.\n\n가다.\n나다!\n\n"
+    assert path.read_bytes().decode() == text
+    assert resources.data_path("korean-wikipedia") == path
+    ((repository, options),) = hub.asked  # once: the second call reads the cache
+    assert repository == "wikimedia/wikipedia"
+    assert options["revision"] == CATALOGUE["korean-wikipedia"].revision
+
+
+def test_hub_model_comes_without_pickles(hub, profile, tiny):
+    profile("full")
+    hub.folder = tiny
+    resources.load_model(BertForMaskedLM, "bert-base-multilingual-cased")
+    resources.load_tokenizer("someone/another-bert")
+    assert [repository for repository, _ in hub.asked] == [
+        "google-bert/bert-base-multilingual-cased",
+        "someone/another-bert",
+    ]
+    for _, options in hub.asked:
+        assert options["allow_patterns"] == ["*.json", "*.txt", "*.safetensors"]
+
+
+def test_hub_without_network(hub, profile, capsys):
+    hub.error = errors.LocalEntryNotFoundError("no network")
+    profile("local")
+    assert resources.data_path("korean-wikipedia") == resources.data_path("korean-documents")
+    assert capsys.readouterr().out.startswith("korean-wikipedia: 네트워크 없이")
+    profile("full")
+    with pytest.raises(resources.NoNetwork):
+        resources.data_path("korean-wikipedia")
+
+
+def test_unknown_hub_name_is_one_sentence(hub, profile):
+    profile("full")
+    response = SimpleNamespace(headers={}, request=None)
+    hub.error = errors.RepositoryNotFoundError("404", response=response)
+    with pytest.raises(CourseError, match="'nobody/nothing'.*이름을 확인하십시오"):
+        resources.load_tokenizer("nobody/nothing")
+
+
+# --- model and tokenizer belong together ---------------------------------------------------------
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = "".join(resources.ORDINARY_KOREAN)
+
+
+def make_tokenizer(specials=SPECIAL, letters=LETTERS):
+    letters = sorted(set(letters.replace(" ", "")))
+    pieces = [*specials, *letters, *(f"##{letter}" for letter in letters)]
+    vocab = {piece: number for number, piece in enumerate(pieces)}
+    return BertTokenizerFast(vocab=vocab, do_lower_case=False)
+
+
+def make_model(rows: int, **config):
+    config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, **config}
+    return BertForPreTraining(BertConfig(vocab_size=rows, intermediate_size=8, **config))
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder with a tiny BERT in half precision and its tokenizer."""
+    folder = tmp_path / "tiny"
+    tokenizer = make_tokenizer()
+    make_model(len(tokenizer)).half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_matching_pair_is_loaded(tiny):
+    model = resources.load_model(BertForMaskedLM, tiny)
+    tokenizer = resources.load_tokenizer(str(tiny))
+    assert model.dtype == torch.float32 and not model.training
+    assert tokenizer.tokenize("오늘은") == ["오", "##늘", "##은"]
+    half = resources.load_model(BertForMaskedLM, tiny, dtype=torch.float16)
+    assert half.dtype == torch.float16
+
+
+def test_another_vocabulary_is_refused(tiny):
+    make_tokenizer(letters=LETTERS + "뷁").save_pretrained(tiny)
+    with pytest.raises(CourseError, match=r"어휘는 \d+개인데 모델의 임베딩은 \d+행"):
+        resources.load_model(BertForMaskedLM, tiny)
+
+
+def test_another_pad_id_is_refused(tiny):
+    specials = ["[UNK]", "[PAD]", *SPECIAL[2:]]
+    make_tokenizer(specials).save_pretrained(tiny)
+    with pytest.raises(CourseError, match=r"\[PAD\].*1.*0"):
+        resources.load_model(BertForMaskedLM, tiny)
+
+
+def test_tokenizer_that_knows_no_korean_is_refused(tiny):
+    make_tokenizer(letters="abcdefghij").save_pretrained(tiny)
+    with pytest.raises(CourseError, match=r"100%를 \[UNK\]"):
+        resources.load_tokenizer(tiny)
+
+
+def test_the_vocab_file_trap_is_caught(tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(make_tokenizer().get_vocab()), encoding="utf-8")
+    trapped = BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt"), do_lower_case=False)
+    with pytest.raises(CourseError, match="vocab_file"):
+        resources.check_tokenizer(trapped)
+
+
+def test_missing_special_token_is_refused():
+    tokenizer = make_tokenizer()
+    tokenizer.mask_token = None
+    with pytest.raises(CourseError, match="mask_token"):
+        resources.check_tokenizer(tokenizer)
+
+
+def test_pickled_weights_are_refused(tiny):
+    torch.save({}, tiny / "pytorch_model.bin")
+    (tiny / "model.safetensors").unlink()
+    with pytest.raises(CourseError, match="safetensors.*save_pretrained"):
+        resources.load_model(BertForMaskedLM, tiny)
+
+
+def test_damaged_weights_are_one_sentence(tiny):
+    weights = tiny / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CourseError, match="모델을 읽을 수 없습니다") as raised:
+        resources.load_model(BertForMaskedLM, tiny)
+    assert "\n" not in str(raised.value)
+
+
+def test_folder_without_tokenizer_is_one_sentence(tiny):
+    (tiny / "tokenizer.json").unlink()
+    with pytest.raises(CourseError, match="토크나이저가 없습니다.*save_pretrained"):
+        resources.load_model(BertForMaskedLM, tiny)
+
+
+@pytest.mark.parametrize("name", ["mini-bert", "nobody/nothing", "./no-folder"])
+def test_unknown_model_is_one_sentence(profile, name):
+    profile("local")
+    with pytest.raises(CourseError, match=f"'{name}'.*mini-bert-ko"):
+        resources.load_model(BertForMaskedLM, name)

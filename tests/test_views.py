@@ -1,0 +1,78 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from helpers.views import charts, tokens
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_tokens_read_well_without_html():
+    view = tokens.show_tokens(["[CLS]", "한국", "##어"], ids=[2, 812, 95], marks={1: "나라"})
+    assert repr(view) == "[CLS]/2 한국/812<나라> ##어/95"
+    assert repr(tokens.show_tokens(["가", "나"])) == "가 나"
+
+
+def test_tokens_are_escaped():
+    view = tokens.show_tokens(["<script>", "&"], marks={0: "<b>"})
+    html = view._repr_html_()
+    assert "<script>" not in html and "<b>" not in html
+    assert "&lt;script&gt;" in html and "&amp;" in html and "&lt;b&gt;" in html
+
+
+def test_same_mark_same_colour():
+    html = tokens.show_tokens(list("가나다라"), marks=["A", "B", "A", None])._repr_html_()
+    colours = [part.split(";")[0] for part in html.split("background:")[1:]]
+    assert colours[0] == colours[2]
+    assert len(set(colours)) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"ids": [1]}, {"marks": ["A"]}])
+def test_lengths_must_agree(wrong):
+    with pytest.raises(ValueError, match="토큰은 2개인데"):
+        tokens.show_tokens(["가", "나"], **wrong)
+
+
+def test_bars_of_one_and_of_several_series():
+    ax = charts.bars(["가", "나"], [1.0, 2.0], ylabel="수")
+    assert [bar.get_height() for bar in ax.patches] == [1.0, 2.0]
+    assert ax.get_legend() is None
+    ax = charts.bars(["가", "나"], {"A": [1, 2], "B": [3, 4]})
+    assert [bar.get_height() for bar in ax.patches] == [1, 2, 3, 4]
+    lefts = sorted(bar.get_x() for bar in ax.patches)
+    assert np.all(np.diff(lefts) >= ax.patches[0].get_width() - 1e-9)  # none hides another
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["A", "B"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["가", "나"]
+
+
+def test_lines():
+    ax = charts.lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실")
+    (line,) = ax.lines
+    assert list(line.get_xdata()) == [0, 100] and list(line.get_ydata()) == [7.6, 6.2]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("단계", "손실")
+
+
+def test_heat_map_has_rows_down_and_columns_across():
+    ax = charts.heat_map([[1, 2, 3], [4, 5, 6]], ["위", "아래"], ["가", "나", "다"])
+    assert ax.images[0].get_array().tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["위", "아래"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["가", "나", "다"]
+
+
+def test_live_loss_follows_a_trainers_log(tmp_path):
+    live = charts.LiveLoss()
+    state = TrainerState(global_step=10, is_world_process_zero=True)
+    arguments = TrainingArguments(tmp_path, report_to=[], use_cpu=True), state, TrainerControl()
+    live.on_log(*arguments, logs={"loss": 5.0, "learning_rate": 0.1})
+    live.on_log(*arguments, logs={"train_runtime": 1.0})
+    state.global_step = 20
+    live.on_log(*arguments, logs={"eval_loss": 4.0})
+    assert live.points == {"loss": ([10], [5.0]), "eval_loss": ([20], [4.0])}
+    state.is_world_process_zero = False
+    live.on_log(*arguments, logs={"loss": 1.0})
+    assert live.points["loss"] == ([10], [5.0])
