@@ -1,0 +1,85 @@
+"""Plain text in: one sentence a line, a blank line between documents; `.xz` and `.gz` are read as they are."""
+
+import gzip
+import itertools
+import lzma
+import os
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from helpers import CourseError
+
+OPENERS = {".xz": lzma.open, ".gz": gzip.open}
+
+
+def as_paths(files: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
+    """Give one path or many as a list of paths.
+
+    Raises `CourseError` where there is none, or one is no file.
+    """
+    paths = [Path(files)] if isinstance(files, str | os.PathLike) else [Path(f) for f in files]
+    if not paths:
+        raise CourseError("말뭉치 파일이 하나도 없습니다. 텍스트 파일의 경로를 하나 이상 주십시오.")
+    for path in paths:
+        if not path.is_file():
+            raise CourseError(f"말뭉치 파일 '{path}'이(가) 없습니다. 경로를 확인해 주십시오.")
+    return paths
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the stripped lines of one file; LF and CRLF, a byte order mark and a missing last newline are all fine.
+
+    Hangul spelled in single letters (NFD, as macOS writes it) is composed to syllables (NFC).
+    Raises `CourseError` naming file and line for text that is not UTF-8, and for a broken archive.
+    """
+    number = 0
+    try:
+        with OPENERS.get(path.suffix, open)(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                yield unicodedata.normalize("NFC", text)
+    except UnicodeDecodeError as error:
+        raise CourseError(
+            f"'{path}' {number}번째 줄이 UTF-8이 아닙니다. 파일을 UTF-8로 다시 저장해 주십시오."
+        ) from error
+    except (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CourseError(
+            f"압축 파일 '{path}'이(가) 손상되었습니다. 다시 받아 주십시오."
+        ) from error
+
+
+def blank_lines_at_border(path: Path, sample: int = 2000) -> int:
+    """Say how many blank lines end a document: 1, or 2 where a blank line follows every single sentence.
+
+    Example: "a", "", "b", "", "", "c" -> 2.
+    """
+    lines = itertools.islice(read_lines(path), sample)
+    runs = [(bool(text), len(list(run))) for text, run in itertools.groupby(lines, key=bool)]
+    every_sentence_alone = all(length == 1 for text, length in runs if text)
+    # The first and the last run say nothing: files often begin or end with blank lines.
+    return 2 if every_sentence_alone and any(n > 1 for text, n in runs[1:-1] if not text) else 1
+
+
+def read_documents(files: str | os.PathLike | Iterable[str | os.PathLike]) -> Iterator[list[str]]:
+    """Yield each document as its list of sentences, one at a time; empty documents are skipped.
+
+    Example: a file with the lines "가", "나", "", "다" -> ["가", "나"], ["다"]. A file's end ends its last document.
+    Raises `CourseError` as `as_paths` and `read_lines` do.
+    """
+    for path in as_paths(files):
+        border = blank_lines_at_border(path)
+        document: list[str] = []
+        blank = 0
+        for line in read_lines(path):
+            if line:
+                if blank >= border and document:
+                    yield document
+                    document = []
+                document.append(line)
+                blank = 0
+            else:
+                blank += 1
+        if document:
+            yield document

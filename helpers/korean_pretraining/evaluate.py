@@ -1,0 +1,123 @@
+"""How well does a masked language model fill its masks? The same masks for the same seed, on text of your own."""
+
+import math
+import os
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from tqdm.auto import tqdm
+
+from helpers import CourseError
+from helpers.korean_pretraining.corpus import read_documents
+
+
+@dataclass(frozen=True)
+class MaskedAccuracy:
+    """Averages over all masked pieces; `loss` in nats, `bits_per_character` comparable between tokenizers."""
+
+    loss: float
+    top1: float
+    top5: float
+    bits_per_character: float
+    masked_tokens: int
+    sentences: int
+
+
+@torch.inference_mode()
+def masked_accuracy(
+    model,
+    tokenizer,
+    files: str | os.PathLike | Iterable[str | os.PathLike],
+    seed: int = 0,
+    *,
+    mlm_probability: float = 0.15,
+    max_length: int = 128,
+    max_sentences: int | None = None,
+    batch_tokens: int = 8_192,
+    show_progress: bool = False,
+) -> MaskedAccuracy:
+    """Replace 15 % of the pieces of each single sentence by `[MASK]`, nothing else, and let the model fill them.
+
+    At least one piece a sentence is masked, never `[UNK]`. `max_sentences` takes that many, drawn with `seed`.
+    `model` is any BERT with a masked-LM head. Bits per character divide the loss by the characters hidden, so that models
+    with short and with long pieces can be compared.
+    Raises `CourseError` for an unreadable file, for text without a piece to mask, and for a size or share out of range.
+    """
+    if not 0 < mlm_probability <= 1:
+        raise CourseError("mlm_probability는 비율입니다. 0보다 크고 1 이하인 수를 주십시오.")
+    for name, value, least in (("max_length", max_length, 3), ("max_sentences", max_sentences, 1)):
+        if value is not None and value < least:
+            raise CourseError(f"{name}은(는) 너무 작습니다. {least} 이상의 수를 주십시오.")
+    sentences = [sentence for document in read_documents(files) for sentence in document]
+    if max_sentences is not None and max_sentences < len(sentences):
+        chosen = random.Random(seed).sample(range(len(sentences)), max_sentences)
+        sentences = [sentences[i] for i in sorted(chosen)]
+    length = min(max_length, model.config.max_position_embeddings)
+    # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on an empty text.
+    encoded = tokenizer([*sentences, ""], truncation=True, max_length=length)
+    examples = []
+    skip = set(tokenizer.all_special_ids)
+    for i, ids in enumerate(encoded["input_ids"]):
+        places = [place for place, token in enumerate(ids) if token not in skip]
+        if places:
+            count = max(1, round(mlm_probability * len(places)))
+            examples.append((ids, random.Random(f"{seed}/{i}").sample(places, count)))
+    if not examples:
+        raise CourseError(
+            "가릴 수 있는 글자가 없습니다. 토크나이저와 텍스트 파일이 맞는지 확인해 주십시오."
+        )
+    examples.sort(key=lambda example: len(example[0]))
+
+    characters = [
+        len(piece.removeprefix("##"))
+        for piece in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    ]
+    was_training = model.training
+    model.eval()
+    total = {"nll": 0.0, "top1": 0, "top5": 0, "tokens": 0, "characters": 0}
+    for batch in tqdm(
+        list(batches(examples, batch_tokens)), disable=not show_progress, leave=False
+    ):
+        width = len(batch[-1][0])
+        input_ids = torch.full((len(batch), width), tokenizer.pad_token_id)
+        attention_mask = torch.zeros_like(input_ids)
+        masked = torch.zeros_like(input_ids, dtype=torch.bool)
+        for row, (ids, places) in enumerate(batch):
+            input_ids[row, : len(ids)] = torch.tensor(ids)
+            attention_mask[row, : len(ids)] = 1
+            masked[row, places] = True
+        labels = input_ids[masked]
+        input_ids[masked] = tokenizer.mask_token_id
+        hidden = model.base_model(
+            input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
+        ).last_hidden_state
+        scores = model.cls.predictions(hidden[masked.to(model.device)]).float().cpu()
+        total["nll"] += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
+        # Not by counting better scores: equal ones, or NaN, would make every guess the best.
+        hits = scores.topk(5).indices == labels[:, None]
+        total["top1"] += hits[:, 0].sum().item()
+        total["top5"] += hits.sum().item()
+        total["tokens"] += len(labels)
+        total["characters"] += sum(characters[label] for label in labels.tolist())
+    model.train(was_training)
+    return MaskedAccuracy(
+        loss=total["nll"] / total["tokens"],
+        top1=total["top1"] / total["tokens"],
+        top5=total["top5"] / total["tokens"],
+        bits_per_character=total["nll"] / math.log(2) / total["characters"],
+        masked_tokens=total["tokens"],
+        sentences=len(examples),
+    )
+
+
+def batches(examples: list, batch_tokens: int) -> Iterable[list]:
+    """Cut examples sorted by length into batches of about `batch_tokens` pieces, padding included."""
+    batch: list = []
+    for example in examples:
+        if batch and (len(batch) + 1) * len(example[0]) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(example)
+    yield batch

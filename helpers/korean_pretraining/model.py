@@ -1,0 +1,151 @@
+"""BERT with its two pretraining heads, computing the vocabulary projection only where a token was masked."""
+
+from dataclasses import dataclass
+
+import torch
+import transformers
+from torch.nn.functional import cross_entropy, pad
+from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
+
+from helpers import CourseError
+
+
+@dataclass
+class PreTrainingOutput(BertForPreTrainingOutput):
+    """Hugging Face's output with the two losses apart; `prediction_logits` are [masked positions, vocabulary]."""
+
+    masked_lm_loss: torch.Tensor | None = None
+    next_sentence_loss: torch.Tensor | None = None
+
+
+class BertForPreTraining(transformers.BertForPreTraining):
+    """`transformers.BertForPreTraining` with the same loss and gradients at a fraction of the work.
+
+    15 % of the positions carry a label, and the projection to the vocabulary is what costs most in a small BERT. Weights,
+    configuration and checkpoints are those of the parent class, so a checkpoint loads in any BERT class.
+    """
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        next_sentence_label: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        num_sequences_in_batch: int | None = None,
+        **kwargs,
+    ) -> BertForPreTrainingOutput:
+        """Compute both losses where both kinds of labels are given, else do as the parent class.
+
+        Shapes: `input_ids`, `attention_mask`, `token_type_ids`, `labels` [batch, length], -100 where `labels` does not count;
+        `next_sentence_label` [batch]. `num_items_in_batch` and `num_sequences_in_batch` count the masked tokens and the
+        sequences of the whole step when it is spread over processes or accumulated: the parts' losses then add up to the
+        loss of the undivided batch.
+        """
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            **kwargs,
+        }
+        if labels is None or next_sentence_label is None:
+            return super().forward(labels=labels, next_sentence_label=next_sentence_label, **inputs)
+        outputs = self.bert(**inputs)
+        positions = (labels.flatten() != -100).nonzero().squeeze(1)
+        count = len(positions)
+        # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has met,
+        # and a different number of masks each step would cost gigabytes.
+        positions = pad(positions, (0, -count % 64))
+        targets = labels.flatten()[positions]
+        targets[count:] = -100
+        hidden = outputs.last_hidden_state.flatten(0, 1)[positions]
+        prediction_logits = self.cls.predictions(hidden)
+        seq_relationship_logits = self.cls.seq_relationship(outputs.pooler_output)
+        masked_lm_loss = cross_entropy(prediction_logits.float(), targets, reduction="sum")
+        masked_lm_loss = masked_lm_loss / max(count, 1)
+        next_sentence_loss = cross_entropy(seq_relationship_logits.float(), next_sentence_label)
+        loss = masked_lm_loss + next_sentence_loss
+        if num_items_in_batch is not None:
+            share = count / max(num_items_in_batch, 1)
+            sequences = len(labels) / num_sequences_in_batch if num_sequences_in_batch else share
+            loss = masked_lm_loss * share + next_sentence_loss * sequences
+        return PreTrainingOutput(
+            loss=loss,
+            prediction_logits=prediction_logits[:count],
+            seq_relationship_logits=seq_relationship_logits,
+            masked_lm_loss=masked_lm_loss.detach(),
+            next_sentence_loss=next_sentence_loss.detach(),
+        )
+
+
+def new_model(tokenizer, **config) -> BertForPreTraining:
+    """Build an untrained BERT for a tokenizer's vocabulary, without dropout (the text is seen about once).
+
+    `config` goes to `transformers.BertConfig`. Source for the dropout: Geiping & Goldstein 2022, "Cramming", section 4.3.
+    """
+    defaults = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return BertForPreTraining(
+        transformers.BertConfig(
+            vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **(defaults | config)
+        )
+    )
+
+
+def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> BertForPreTraining:
+    """Start a BERT for a new vocabulary from the first layers of an encoder with another one (vocabulary transfer).
+
+    Each of our pieces starts as the mean of the old pieces that spell it; positions, segments and the chosen layers are
+    copied; the pretraining heads are new. `source` is a `BertModel`.
+    Raises `CourseError` where the source is no BERT or shallower than asked.
+    Source: Tran 2020, "From English to foreign languages", for the idea of initialising from old embeddings.
+    """
+    if source.config.model_type != "bert":  # RoBERTa has the same names but counts positions from 2
+        raise CourseError(
+            f"출발 모델이 BERT가 아니라 {source.config.model_type}입니다. BERT 모델을 주십시오."
+        )
+    if not 1 <= num_hidden_layers <= source.config.num_hidden_layers:
+        raise CourseError(
+            f"출발 모델의 층은 {source.config.num_hidden_layers}개입니다. "
+            f"num_hidden_layers를 1부터 {source.config.num_hidden_layers} 사이로 주십시오."
+        )
+    kept = ("hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings")
+    kept += ("type_vocab_size", "hidden_act", "layer_norm_eps")
+    config = {name: getattr(source.config, name) for name in kept}
+    model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **config)
+    state = {
+        name: weight
+        for name, weight in source.state_dict().items()
+        if name in model.bert.state_dict() and "word_embeddings" not in name
+    }
+    model.bert.load_state_dict(state, strict=False)
+    old = source.get_input_embeddings().weight.detach()
+    special = {
+        getattr(tokenizer, f"{kind}_id"): getattr(source_tokenizer, f"{kind}_id")
+        for kind in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    }
+    source_vocab = source_tokenizer.get_vocab()
+    rows = []
+    for number, piece in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):
+        ids = (
+            [special[number]] if number in special else spell(piece, source_tokenizer, source_vocab)
+        )
+        ids = [i for i in ids if i is not None]
+        # A piece the source cannot spell gets the mean of all: in the right region, and trainable from there.
+        rows.append(old[ids].mean(0) if ids else old.mean(0))
+    model.get_input_embeddings().weight.data.copy_(torch.stack(rows))
+    return model
+
+
+def spell(piece: str, tokenizer, vocab: dict[str, int]) -> list[int]:
+    """Give the ids with which another tokenizer, of vocabulary `vocab`, writes one of our pieces; unknown ones are left out.
+
+    Example: "##신은" -> the ids of "신", "은" as they look inside a word ("신" in SentencePiece, "##신" in WordPiece).
+    """
+    inside = piece.startswith("##")
+    tokens = tokenizer.tokenize(piece.removeprefix("##"))
+    if inside and tokens:
+        bare = tokens[0].removeprefix("▁")
+        tokens[0] = next((form for form in (f"##{bare}", bare) if form in vocab), tokens[0])
+    ids = tokenizer.convert_tokens_to_ids([token for token in tokens if token != "▁"])
+    return [i for i in ids if i != tokenizer.unk_token_id]

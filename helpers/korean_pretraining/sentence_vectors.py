@@ -1,0 +1,82 @@
+"""Keep a sentence's place while learning words: a teacher's sentence vectors as a second aim of pretraining.
+
+Masked-LM training alone lets go of what an encoder knew about whole sentences. One more loss term, a few sentences a step,
+keeps the mean of our token vectors in the direction of the teacher's sentence vector.
+"""
+
+import itertools
+import os
+import random
+from collections.abc import Iterable
+
+import torch
+from tqdm.auto import tqdm
+
+from helpers.korean_pretraining.corpus import read_documents
+
+
+def mean_pooling(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Average the token vectors that are not padding: [batch, length, hidden] -> [batch, hidden]."""
+    mask = attention_mask[..., None].to(hidden.dtype)
+    return (hidden * mask).sum(1) / mask.sum(1)
+
+
+def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) -> list[str]:
+    """Draw `count` sentences evenly from all files in one pass (reservoir sampling)."""
+    rng = random.Random(seed)
+    sample: list[str] = []
+    sentences = itertools.chain.from_iterable(read_documents(files))
+    for i, sentence in enumerate(sentences):
+        if i < count:
+            sample.append(sentence)
+        elif (place := rng.randrange(i + 1)) < count:
+            sample[place] = sentence
+    return sample
+
+
+@torch.inference_mode()
+def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") -> torch.Tensor:
+    """Encode sentences by mean pooling, take the common direction out, scale to length 1: [sentences, hidden].
+
+    `prefix` is put before each sentence ("query: " for the e5 family). The mean of all vectors is subtracted: e5's cosines all
+    lie between 0.7 and 1, and what all sentences share would otherwise be most of what is learned.
+    """
+    order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
+    vectors = torch.empty(len(sentences), teacher.config.hidden_size)
+    teacher.eval()
+    with torch.autocast(teacher.device.type, torch.bfloat16):
+        for start in tqdm(range(0, len(order), 128), desc="teacher", leave=False):
+            rows = order[start : start + 128]
+            batch = tokenizer(
+                [prefix + sentences[i] for i in rows],
+                truncation=True, max_length=128, padding=True, return_tensors="pt",
+            ).to(teacher.device)  # fmt: skip
+            hidden = teacher(**batch).last_hidden_state
+            vectors[rows] = mean_pooling(hidden.float(), batch["attention_mask"]).cpu()
+    vectors = torch.nn.functional.normalize(vectors, dim=-1)
+    return torch.nn.functional.normalize(vectors - vectors.mean(0), dim=-1)
+
+
+class SentenceVectorLoss:
+    """1 - cosine between our mean-pooled vector and the teacher's, on `batch_size` sentences drawn for each step."""
+
+    def __init__(
+        self, sentences: list[str], vectors: torch.Tensor, tokenizer, batch_size: int, seed: int
+    ):
+        self.encoded = tokenizer(sentences, truncation=True, max_length=64)["input_ids"]
+        self.vectors, self.tokenizer = vectors, tokenizer
+        self.batch_size, self.seed = min(batch_size, len(sentences)), seed
+
+    def __call__(self, bert, step: int) -> torch.Tensor:
+        """Give the loss of one step; the same sentences for the same seed and step."""
+        rows = random.Random(f"{self.seed}/{step}").sample(
+            range(len(self.encoded)), self.batch_size
+        )
+        batch = self.tokenizer.pad(
+            {"input_ids": [self.encoded[i] for i in rows]},
+            return_tensors="pt",
+            pad_to_multiple_of=16,
+        ).to(bert.device)
+        hidden = bert(**batch).last_hidden_state.float()
+        ours = mean_pooling(hidden, batch["attention_mask"])
+        return (1 - torch.cosine_similarity(ours, self.vectors[rows].to(ours.device))).mean()

@@ -1,0 +1,530 @@
+"""Pretrain a BERT on both of its objectives within a budget, with `transformers.Trainer`."""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import datasets
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast, reduce
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    DataCollatorForLanguageModeling,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from helpers import CourseError
+from helpers.korean_pretraining.corpus import as_paths
+from helpers.korean_pretraining.model import BertForPreTraining, new_model, warm_start
+from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
+from helpers.korean_pretraining.sentence_vectors import (
+    SentenceVectorLoss,
+    sample_sentences,
+    teacher_vectors,
+)
+from helpers.korean_pretraining.wordpiece import train_wordpiece
+from helpers.resources import model_folder
+
+LOG = "log.jsonl"
+SETTINGS = "settings.json"
+WARMUP = 0.05  # of the budget
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What `pretrain` leaves: the folder with model and tokenizer, and the log as a list of rows."""
+
+    folder: Path
+    log: list[dict]
+
+
+def pretrain(
+    corpus: str | os.PathLike | Iterable[str | os.PathLike],
+    output: str | os.PathLike,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    tokenizer=None,
+    vocab_size: int = 16_000,
+    init_from: str | os.PathLike | None = None,
+    hidden_size: int = 256,
+    num_hidden_layers: int = 4,
+    num_attention_heads: int = 4,
+    block_size: int = 128,
+    batch_size: int = 32,
+    gradient_accumulation_steps: int = 1,
+    learning_rate: float = 1e-3,
+    mlm_probability: float = 0.15,
+    whole_word_mask: bool = False,
+    teacher: str | os.PathLike | None = None,
+    teacher_prefix: str = "",
+    teacher_sentences: int = 30_000,
+    teacher_weight: float = 5.0,
+    seed: int = 0,
+    resume: bool = False,
+    logging_steps: int = 10,
+    save_steps: int = 200,
+    save_total_limit: int = 2,
+    num_proc: int = 1,
+    callbacks: Iterable[TrainerCallback] = (),
+) -> Pretrained:
+    """Train a BERT from text files, from scratch or from another encoder, and save it in `output`.
+
+    The budget is `minutes` of training or a number of `steps`; the learning rate climbs to `learning_rate` in its first 5 %
+    and falls to zero at its end. `batch_size` counts the sequences of one step over all processes. `tokenizer` is one of yours;
+    otherwise a WordPiece vocabulary of `vocab_size` is learned from the corpus. `init_from` is a folder or hub id: with our own
+    vocabulary it is continued as it is, with another one its first `num_hidden_layers` layers are a warm start (the size
+    arguments are then the source's). `teacher` adds the sentence vector objective (see `sentence_vectors`).
+    `resume` goes on from the last checkpoint in `output`; the result is that of a run without a break.
+    Raises `CourseError` for an unusable corpus, budget or folder; a folder that holds a run is never overwritten.
+    Sources: Devlin et al. 2019; Izsak et al. 2021, "24-hour BERT", and Geiping & Goldstein 2022 for the recipe.
+    """
+    arguments = dict(locals())
+    settings = {k: v for k, v in arguments.items() if k not in NOT_SETTINGS}
+    files, output = as_paths(corpus), Path(output)
+    if (minutes is None) == (steps is None):
+        raise CourseError("예산을 하나만 정해 주십시오: minutes(분) 또는 steps(스텝 수)입니다.")
+    for name in POSITIVE:
+        if arguments[name] is not None and arguments[name] <= 0:
+            raise CourseError(f"{name}은(는) 0보다 커야 합니다. 양수를 주십시오.")
+    if mlm_probability > 1:
+        raise CourseError("mlm_probability는 비율입니다. 0보다 크고 1 이하인 수를 주십시오.")
+    if hidden_size % num_attention_heads:
+        raise CourseError(
+            f"hidden_size {hidden_size}을(를) num_attention_heads {num_attention_heads}(으)로 나눌 수 없습니다. "
+            "나누어떨어지는 수를 주십시오."
+        )
+    state = PartialState(cpu=not torch.cuda.is_available())
+    if batch_size % (state.num_processes * gradient_accumulation_steps):
+        raise CourseError(
+            f"batch_size {batch_size}을(를) 프로세스 {state.num_processes}개와 누적 {gradient_accumulation_steps}회로 나눌 수 "
+            "없습니다. 나누어떨어지는 수를 주십시오."
+        )
+    folders = {"init_from": init_from, "teacher": teacher}
+    settings |= {name: folder and str(folder) for name, folder in folders.items()}
+    settings["corpus"] = [[path.name, path.stat().st_size] for path in files]
+    with state.main_process_first():  # the others find its vocabulary, pairs and vectors in place
+        resume = resume or not state.is_main_process
+        checkpoint = check_output(output, settings, resume)
+        if resume:
+            tokenizer = AutoTokenizer.from_pretrained(output)
+        else:
+            tokenizer = tokenizer or train_wordpiece(files, vocab_size)
+        pairs = build_sentence_pairs(
+            files,
+            tokenizer,
+            block_size,
+            seed=seed,
+            num_proc=num_proc,
+            cache_dir=output / "sentence_pairs",
+        )
+        torch.manual_seed(seed)
+        model = initial_model(
+            tokenizer,
+            init_from,
+            num_hidden_layers,
+            hidden_size=hidden_size,
+            num_attention_heads=num_attention_heads,
+            intermediate_size=4 * hidden_size,
+            max_position_embeddings=block_size,
+        )
+        if block_size > model.config.max_position_embeddings:
+            raise CourseError(
+                f"출발 모델은 {model.config.max_position_embeddings}토큰까지만 읽습니다. block_size를 그 이하로 줄여 주십시오."
+            )
+        vectors = teacher and sentence_vectors(
+            output,
+            files,
+            teacher,
+            teacher_prefix,
+            teacher_sentences,
+            seed,
+            model.config.hidden_size,
+        )
+        # Last, so that a mistake above leaves no folder that looks like a run.
+        if not resume:
+            tokenizer.save_pretrained(output)
+            record = json.dumps(settings, ensure_ascii=False, indent=1)
+            (output / SETTINGS).write_text(record, encoding="utf-8")
+        seconds = rewind_log(output, checkpoint)
+    on_cpu = state.device.type == "cpu"
+    if on_cpu:
+        # PyTorch's fused attention is slow on the CPU for the short sequences and small heads of a small BERT.
+        model.set_attn_implementation("eager")
+    clock = Budget(minutes, steps, seconds)
+    max_steps = steps or 10**7  # with minutes it is the clock that stops the run
+    share = batch_size // state.num_processes // gradient_accumulation_steps
+    trainer = PretrainingTrainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(output),
+            max_steps=max_steps,
+            per_device_train_batch_size=share,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            learning_rate=learning_rate,
+            weight_decay=0.01,
+            adam_beta2=0.98,
+            optim="adamw_torch_fused",
+            bf16=bf16_supported(),
+            train_sampling_strategy="sequential",  # the order is MaskedPairs' own
+            remove_unused_columns=False,
+            logging_steps=logging_steps,
+            save_steps=save_steps,
+            save_total_limit=save_total_limit,
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=on_cpu,
+            dataloader_pin_memory=not on_cpu,
+            seed=seed,
+        ),
+        train_dataset=MaskedPairs(
+            pairs, tokenizer, max_steps * batch_size, seed, mlm_probability, whole_word_mask
+        ),
+        data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
+        callbacks=[clock, *callbacks],
+        clock=clock,
+        sentence_loss=vectors and SentenceVectorLoss(*vectors, tokenizer, max(1, share // 4), seed),
+        sentence_weight=teacher_weight,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if state.is_main_process:
+        save_for_bert_classes(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output)
+    state.wait_for_everyone()
+    return Pretrained(output, read_log(output))
+
+
+# What may differ when a run is resumed: where things are, how long it goes on, how often it reports.
+NOT_SETTINGS = set(
+    "corpus output minutes steps tokenizer resume logging_steps save_steps save_total_limit num_proc callbacks".split()
+)
+
+
+POSITIVE = (
+    "minutes steps vocab_size hidden_size num_hidden_layers num_attention_heads batch_size gradient_accumulation_steps "
+    "learning_rate mlm_probability teacher_sentences logging_steps save_steps save_total_limit num_proc"
+).split()
+
+
+def check_output(output: Path, settings: dict, resume: bool) -> str | None:
+    """Check the folder against overwriting and mixing runs; give the checkpoint to go on from, if there is one."""
+    record = output / SETTINGS
+    if not resume:
+        if record.exists() or list(output.glob("*.safetensors")):
+            raise CourseError(
+                f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, 새로 하려면 다른 폴더를 주십시오."
+            )
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CourseError(
+                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
+            ) from error
+        return None
+    if not record.exists():
+        raise CourseError(f"'{output}'에 이어서 할 학습이 없습니다. --resume 없이 시작해 주십시오.")
+    before = json.loads(record.read_text(encoding="utf-8"))
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if changed:
+        name = changed[0]
+        raise CourseError(
+            f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 {settings[name]}). 처음 값을 주십시오."
+        )
+    return last_checkpoint(output)
+
+
+def last_checkpoint(output: Path) -> str | None:
+    """Give the newest whole checkpoint; one cut off while it was being written has no trainer state yet."""
+    whole = [
+        path.parent
+        for path in output.glob("checkpoint-*/trainer_state.json")
+        if path.stat().st_size
+    ]
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+
+
+def initial_model(
+    tokenizer, init_from: str | None, num_hidden_layers: int, **sizes
+) -> BertForPreTraining:
+    """Build a new model, continue one that has our vocabulary, or start warm from one that has not."""
+    if init_from is None:
+        return new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
+    folder = model_folder(init_from)
+    source_tokenizer = AutoTokenizer.from_pretrained(folder)
+    if source_tokenizer.get_vocab() == tokenizer.get_vocab():
+        return BertForPreTraining.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    source = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return warm_start(source, source_tokenizer, tokenizer, num_hidden_layers)
+
+
+def sentence_vectors(
+    output: Path,
+    files: list[Path],
+    teacher: str,
+    prefix: str,
+    count: int,
+    seed: int,
+    hidden_size: int,
+) -> tuple[list[str], torch.Tensor]:
+    """Draw sentences from the corpus and let the teacher encode them once; the vectors stay in `output`."""
+    sentences = sample_sentences(files, count, seed)
+    kept = output / "teacher.safetensors"
+    if not kept.exists():
+        folder = model_folder(teacher)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        if model.config.hidden_size != hidden_size:
+            raise CourseError(
+                f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 {hidden_size}차원입니다. "
+                "차원이 같은 teacher를 주십시오."
+            )
+        vectors = teacher_vectors(sentences, model, AutoTokenizer.from_pretrained(folder), prefix)
+        save_file({"vectors": vectors}, kept)
+    return sentences, load_file(kept)["vectors"]
+
+
+class MaskedPairs(torch.utils.data.Dataset):
+    """Sentence pairs in training order, shuffled anew each epoch and freshly masked.
+
+    Place k of the run decides which pair comes and how it is masked, whatever process asks for it and whether the run was
+    interrupted before: that is what makes a resumed or a data-parallel run equal to a plain one.
+    """
+
+    def __init__(
+        self,
+        pairs: datasets.Dataset,
+        tokenizer,
+        length: int,
+        seed: int,
+        mlm_probability: float,
+        whole_word_mask: bool,
+    ):
+        self.pairs, self.length, self.seed = pairs, length, seed
+        whole = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if whole_word_mask else {}
+        self.collator = DataCollatorForLanguageModeling(
+            tokenizer, mlm_probability=mlm_probability, whole_word_mask=whole_word_mask, **whole
+        )
+        self.special_ids = torch.tensor(tokenizer.all_special_ids)
+        pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        self.continues_word = torch.tensor([piece.startswith("##") for piece in pieces])
+        self.epoch, self.order = -1, None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, place: int) -> dict:
+        return self.__getitems__([place])[0]
+
+    def __getitems__(self, places: list[int]) -> list[dict]:
+        return [self.mask(self.pairs[self.row(place)], place) for place in places]
+
+    def row(self, place: int) -> int:
+        """Give the row of the pair at a place of the run: each epoch has an order of its own."""
+        epoch, place = divmod(place, len(self.pairs))
+        if epoch != self.epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self.epoch, self.order = epoch, torch.randperm(len(self.pairs), generator=generator)
+        return int(self.order[place])
+
+    def mask(self, pair: dict, place: int) -> dict:
+        """Mask one pair with a random generator of its own."""
+        input_ids = torch.tensor(pair["input_ids"])[None]
+        self.collator.generator = torch.Generator().manual_seed(((self.seed << 40) + place) % 2**63)
+        masked, labels = self.collator.torch_mask_tokens(
+            input_ids,
+            special_tokens_mask=torch.isin(input_ids, self.special_ids),
+            offset_mapping=self.word_offsets(input_ids) if self.collator.whole_word_mask else None,
+        )
+        return {
+            "input_ids": masked[0],
+            "token_type_ids": torch.tensor(pair["token_type_ids"]),
+            "labels": labels[0],
+            "next_sentence_label": pair["next_sentence_label"],
+        }
+
+    def word_offsets(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Give offsets in which the pieces of a word touch and words do not: [1, length] -> [1, length, 2].
+
+        The pairs do not keep the text, and `##` says all that whole-word masking wants to know.
+        """
+        starts = torch.cumsum(2 - self.continues_word[input_ids].long(), dim=1)
+        return torch.stack([starts, starts + 1], dim=-1)
+
+
+def pad_batch(examples: list[dict], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Pad examples of `MaskedPairs` to the longest: [batch, length]; labels with -100."""
+    fill = {"input_ids": pad_token_id, "token_type_ids": 0, "labels": -100}
+    batch = {
+        name: torch.nn.utils.rnn.pad_sequence([e[name] for e in examples], True, value)
+        for name, value in fill.items()
+    }
+    lengths = torch.tensor([len(e["input_ids"]) for e in examples])
+    batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths[:, None]).long()
+    batch["next_sentence_label"] = torch.tensor([e["next_sentence_label"] for e in examples])
+    return batch
+
+
+class Budget(TrainerCallback):
+    """Knows how much of the budget is used: gives the learning rate its factor and ends a run given in minutes."""
+
+    def __init__(self, minutes: float | None, steps: int | None, seconds: float = 0.0):
+        self.minutes, self.steps = minutes, steps
+        self.seconds_before = self.seconds = (
+            seconds  # training time, with that of interrupted parts
+        )
+
+    def progress(self, step: int) -> float:
+        return step / self.steps if self.steps else self.seconds / (60 * self.minutes)
+
+    def factor(self, step: int) -> float:
+        """Climb linearly over the first 5 % of the budget, then fall linearly to zero."""
+        climb, left = self.progress(step + 1) / WARMUP, 1 - self.progress(step)
+        return max(0.0, min(1.0, climb + 1e-3, left / (1 - WARMUP)))
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        seconds = self.seconds_before + time.monotonic() - self.started
+        # All processes go by the first one's clock: they must stop after the same step.
+        self.seconds = broadcast(torch.tensor(seconds, device=args.device)).item()
+        if self.progress(state.global_step) >= 1:
+            control.should_training_stop = control.should_save = True
+
+
+class PrintLog(TrainerCallback):
+    """Print each row of the log as one line, with the speed."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if state.is_world_process_zero:
+            speed = logs["tokens"] / max(logs["seconds"] - self.seconds, 1e-9)
+            self.seconds = logs["seconds"]
+            losses = "  ".join(
+                f"{name} {value:.3f}" for name, value in logs.items() if "loss" in name
+            )
+            print(
+                f"{logs['step']:>7}  {losses}  lr {logs['learning_rate']:.1e}  {speed:,.0f} tokens/s",
+                flush=True,
+            )
+
+
+class PretrainingTrainer(Trainer):
+    """`transformers.Trainer` with a learning rate by budget, the losses apart, and a log in JSON lines."""
+
+    def __init__(
+        self,
+        *,
+        clock: Budget,
+        sentence_loss: SentenceVectorLoss | None,
+        sentence_weight: float,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.clock, self.sentence_loss, self.sentence_weight = clock, sentence_loss, sentence_weight
+        self.parts: dict[str, list[float]] = {}
+        self.tokens = 0
+
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        if self.lr_scheduler is None:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, self.clock.factor
+            )
+        return self.lr_scheduler
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        parts_of_step = self.args.world_size * self.args.gradient_accumulation_steps
+        sequences = len(inputs["input_ids"]) * parts_of_step
+        inputs = {**inputs, "num_sequences_in_batch": sequences}
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        parts = {
+            "masked_lm_loss": outputs.masked_lm_loss,
+            "next_sentence_loss": outputs.next_sentence_loss,
+        }
+        if self.sentence_loss:
+            bert = self.accelerator.unwrap_model(model).bert
+            draw = self.state.global_step * self.args.world_size + self.args.process_index
+            with self.compute_loss_context_manager():
+                parts["sentence_loss"] = self.sentence_loss(bert, draw)
+            loss = (
+                loss
+                + self.sentence_weight
+                * parts["sentence_loss"]
+                / self.args.gradient_accumulation_steps
+            )
+        for name, value in parts.items():
+            self.parts.setdefault(name, []).append(value.item())
+        self.tokens += int(inputs["attention_mask"].sum()) * self.args.world_size
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" not in logs:
+            return  # the Trainer's closing summary, wrong for a resumed run
+        logs = {
+            "step": self.state.global_step,
+            "loss": logs["loss"],
+            "learning_rate": logs["learning_rate"],
+        }
+        means = torch.tensor(
+            [sum(v) / len(v) for v in self.parts.values()], device=self.args.device
+        )
+        logs |= zip(self.parts, reduce(means, "mean").tolist(), strict=True)
+        logs |= {"tokens": self.tokens, "seconds": round(self.clock.seconds, 2)}
+        self.parts, self.tokens = {}, 0
+        if self.is_world_process_zero():
+            with open(Path(self.args.output_dir) / LOG, "a", encoding="utf-8") as file:
+                file.write(json.dumps(logs) + "\n")
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+
+def read_log(output: str | os.PathLike) -> list[dict]:
+    """Read a run's log: a row for every `logging_steps` steps, losses averaged and tokens counted over them."""
+    path = Path(output) / LOG
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )
+
+
+def rewind_log(output: Path, checkpoint: str | None) -> float:
+    """Drop the rows that a resumed run will write again; give the training time before, in seconds."""
+    step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
+    rows = [row for row in read_log(output) if row["step"] <= step]
+    (output / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return rows[-1]["seconds"] if rows else 0.0
+
+
+def bf16_supported() -> bool:
+    """Say whether this processor multiplies bf16 matrices in hardware; without it bf16 is slower than fp32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
+    """Save weights, config and tokenizer so that every BERT class of transformers loads them."""
+    model.config._attn_implementation = (
+        None  # what suited this machine's training is no property of the model
+    )
+    # BERT's usual dropout, for those who fine-tune: only pretraining goes without.
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,561 @@
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import datasets
+import pytest
+import torch
+import transformers
+from korean_text import number_tokenizer, write_korean
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, BertModel, BertTokenizerFast, TrainerCallback
+
+from helpers import ROOT, CourseError
+from helpers.korean_pretraining import train
+from helpers.korean_pretraining.model import new_model
+from helpers.korean_pretraining.train import Budget, MaskedPairs, pad_batch, pretrain, read_log
+from helpers.korean_pretraining.wordpiece import (
+    SPECIAL_TOKENS,
+    train_wordpiece,
+    wordpiece_tokenizer,
+)
+
+TINY = {
+    "vocab_size": 150,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "block_size": 24,
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+}
+PAD, CLS, SEP, MASK = 0, 2, 3, 4
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_korean(tmp_path_factory.mktemp("train") / "corpus.txt")
+
+
+@pytest.fixture
+def fp32(monkeypatch):
+    """Exact comparisons need more digits than bf16 has."""
+    monkeypatch.setattr(train, "bf16_supported", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def run(corpus, tmp_path_factory):
+    """One run from text to model that several tests look at."""
+    folder = tmp_path_factory.mktemp("run") / "model"
+    return pretrain(corpus, folder, steps=40, save_steps=9, save_total_limit=2, **TINY)
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def losses(log: list[dict], name: str = "loss") -> list[float]:
+    return [row[name] for row in log]
+
+
+def assert_same_run(first, second, tolerance: float = 1e-5) -> None:
+    """The same losses at every step and the same weights in the end."""
+    assert [row["step"] for row in first.log] == [row["step"] for row in second.log]
+    for name in ("loss", "masked_lm_loss", "next_sentence_loss", "learning_rate"):
+        assert losses(first.log, name) == pytest.approx(losses(second.log, name), rel=tolerance)
+    ours, theirs = weights(first.folder), weights(second.folder)
+    for name in theirs:
+        torch.testing.assert_close(ours[name], theirs[name], atol=50 * tolerance, rtol=0, msg=name)
+
+
+# --- order and masks -----------------------------------------------------------------------------
+
+
+def pairs_of(count: int, length: int, vocabulary: int) -> datasets.Dataset:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(5, vocabulary, (count, length), generator=generator)
+    rows[:, 0], rows[:, length // 2], rows[:, -1] = CLS, SEP, SEP
+    types = [[0] * (length // 2 + 1) + [1] * (length - length // 2 - 1)] * count
+    columns = {"input_ids": rows.tolist(), "token_type_ids": types}
+    return datasets.Dataset.from_dict(columns | {"next_sentence_label": [0, 1] * (count // 2)})
+
+
+def masked(pairs, tokenizer, seed=0, probability=0.15, whole_word_mask=False) -> MaskedPairs:
+    return MaskedPairs(pairs, tokenizer, 10**6, seed, probability, whole_word_mask)
+
+
+def test_fifteen_percent_are_chosen_and_go_80_10_10():
+    pairs, tokenizer = pairs_of(400, 64, 500), number_tokenizer(495)
+    data = masked(pairs, tokenizer)
+    counts = Counter()
+    for place in range(400):
+        example = data[place]
+        ids, labels = example["input_ids"], example["labels"]
+        original = torch.tensor(pairs[data.row(place)]["input_ids"])
+        chosen = labels != -100
+        assert torch.equal(ids[~chosen], original[~chosen])
+        assert torch.equal(labels[chosen], original[chosen])
+        assert not chosen[torch.isin(original, torch.tensor([CLS, SEP]))].any()
+        counts["all"] += 61
+        counts["chosen"] += chosen.sum().item()
+        counts["mask"] += (ids[chosen] == MASK).sum().item()
+        counts["kept"] += (ids[chosen] == labels[chosen]).sum().item()
+    assert counts["chosen"] / counts["all"] == pytest.approx(0.15, abs=0.01)
+    assert counts["mask"] / counts["chosen"] == pytest.approx(0.8, abs=0.03)
+    assert counts["kept"] / counts["chosen"] == pytest.approx(0.1, abs=0.02)
+
+
+def test_whole_words_are_masked_whole():
+    pieces = SPECIAL_TOKENS + [f"w{i}" for i in range(10)] + [f"##w{i}" for i in range(10)]
+    tokenizer = wordpiece_tokenizer({piece: i for i, piece in enumerate(pieces)})
+    pairs = pairs_of(200, 32, 25)
+    data = masked(pairs, tokenizer, probability=0.3, whole_word_mask=True)
+    words = chosen_words = longer = 0
+    for place in range(200):
+        example = data[place]
+        original = pairs[data.row(place)]["input_ids"]
+        chosen = (example["labels"] != -100).tolist()
+        assert all(example["input_ids"][i] == MASK for i, c in enumerate(chosen) if c)
+        groups = []
+        for i, token in enumerate(original):
+            if token in (CLS, SEP):
+                assert not chosen[i]
+                groups.append([])
+            elif token < 15 or not groups[-1]:  # a "##" after [SEP] begins, for want of the rest
+                groups.append([i])
+            else:
+                groups[-1].append(i)
+        for group in filter(None, groups):
+            assert len({chosen[i] for i in group}) == 1
+            words, chosen_words = words + 1, chosen_words + chosen[group[0]]
+            longer += len(group) > 1
+    assert longer > 500
+    assert chosen_words / words == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_place_of_the_run_decides_all():
+    pairs, tokenizer = pairs_of(20, 16, 100), number_tokenizer(95)
+    first, second = masked(pairs, tokenizer), masked(pairs, tokenizer)
+    places = [25, 3, 59, 0, 40]
+    for place, example in zip(places, first.__getitems__(places), strict=True):
+        assert all(torch.equal(example[n], second[place][n]) for n in ("input_ids", "labels"))
+        assert example["next_sentence_label"] == second[place]["next_sentence_label"]
+    other = masked(pairs, tokenizer, seed=1)
+    assert [other.row(place) for place in range(20)] != [first.row(place) for place in range(20)]
+
+
+def test_each_epoch_has_every_pair_in_a_new_order_with_new_masks():
+    pairs, tokenizer = pairs_of(20, 16, 100), number_tokenizer(95)
+    data = masked(pairs, tokenizer)
+    epochs = [[data.row(epoch * 20 + i) for i in range(20)] for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != list(range(20))
+    again = [20 + epochs[1].index(row) for row in epochs[0]]
+    same = [torch.equal(data[i]["labels"], data[place]["labels"]) for i, place in enumerate(again)]
+    assert sum(same) < 5
+
+
+def test_seeds_may_be_large():
+    pairs, tokenizer = pairs_of(4, 16, 100), number_tokenizer(95)
+    assert len(masked(pairs, tokenizer, seed=2**32 - 1)[10**6]["input_ids"]) == 16
+
+
+def test_batches_are_padded_to_the_longest():
+    examples = [
+        {name: torch.arange(n) for name in ("input_ids", "token_type_ids", "labels")}
+        | {"next_sentence_label": n % 2}
+        for n in (2, 3)
+    ]
+    batch = pad_batch(examples, pad_token_id=9)
+    assert batch["input_ids"].tolist() == [[0, 1, 9], [0, 1, 2]]
+    assert batch["token_type_ids"].tolist() == [[0, 1, 0], [0, 1, 2]]
+    assert batch["labels"].tolist() == [[0, 1, -100], [0, 1, 2]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert batch["next_sentence_label"].tolist() == [0, 1]
+
+
+# --- the budget ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10, 100, 1000])
+def test_learning_rate_climbs_for_a_twentieth_and_falls_to_zero(steps):
+    curve = [Budget(None, steps).factor(step) for step in range(steps + 1)]
+    assert all(0 < factor <= 1 for factor in curve[:-1]) and curve[-1] == 0  # no step is wasted
+    top = curve.index(max(curve))
+    assert top <= steps / 20
+    assert curve[: top + 1] == sorted(curve[: top + 1])
+    assert curve[top:] == sorted(curve[top:], reverse=True)
+    if steps >= 100:
+        assert max(curve) > 0.98
+        assert curve[steps // 2] == pytest.approx(0.5 / 0.95, abs=0.01)
+
+
+def test_learning_rate_follows_the_clock():
+    clock = Budget(minutes=2, steps=None)
+    curve = []
+    for clock.seconds in (0, 3, 6, 63, 120, 130):
+        curve.append(clock.factor(step=77))
+    assert 0 < curve[0] < 0.01
+    assert curve[1:] == pytest.approx([0.501, 1.0, 0.5, 0.0, 0.0])
+
+
+def test_minutes_end_the_run_and_count_interrupted_parts(corpus, tmp_path):
+    result = pretrain(corpus, tmp_path / "model", minutes=0.02, **TINY)
+    assert len(result.log) >= 2
+    assert 1.2 <= result.log[-1]["seconds"] < 4
+    assert losses(result.log, "learning_rate")[-1] < 0.2 * max(losses(result.log, "learning_rate"))
+    steps = result.log[-1]["step"]
+    assert (result.folder / f"checkpoint-{steps}").is_dir()  # or a longer budget had to repeat it
+    longer = pretrain(corpus, result.folder, minutes=0.04, resume=True, **TINY)
+    assert longer.log[:steps] == result.log
+    assert 2.4 <= longer.log[-1]["seconds"] < 6 and longer.log[-1]["step"] > steps + 1
+
+
+@pytest.mark.parametrize("budget", [{}, {"minutes": 1, "steps": 1}])
+def test_exactly_one_budget(corpus, tmp_path, budget):
+    with pytest.raises(CourseError, match="예산을 하나만"):
+        pretrain(corpus, tmp_path / "model", **budget)
+
+
+# --- one run -------------------------------------------------------------------------------------
+
+
+def test_log_has_a_row_for_every_step(run):
+    assert [row["step"] for row in run.log] == list(range(1, 41))
+    assert read_log(run.folder) == run.log
+    for row in run.log:
+        assert row["loss"] == pytest.approx(
+            row["masked_lm_loss"] + row["next_sentence_loss"], rel=1e-3
+        )
+        assert 8 * 5 < row["tokens"] <= 8 * 24
+    clock = Budget(None, 40)
+    expected = [TINY["learning_rate"] * clock.factor(row["step"]) for row in run.log]
+    assert losses(run.log, "learning_rate")[:-1] == pytest.approx(expected[:-1])
+    assert losses(run.log, "seconds") == sorted(losses(run.log, "seconds"))
+
+
+def test_it_learns(run):
+    first, last = losses(run.log[:3], "masked_lm_loss"), losses(run.log[-3:], "masked_lm_loss")
+    assert sum(first) / 3 == pytest.approx(math.log(150), abs=0.5)
+    assert sum(last) < sum(first) - 3
+
+
+def test_checkpoints_have_a_limit(run):
+    kept = sorted(path.name for path in run.folder.glob("checkpoint-*"))
+    assert kept == ["checkpoint-36", "checkpoint-40"]
+
+
+@pytest.mark.parametrize("name", ["BertForPreTraining", "BertForMaskedLM", "BertModel"])
+def test_result_loads_in_every_bert_class(run, name):
+    model, report = getattr(transformers, name).from_pretrained(
+        run.folder, output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["mismatched_keys"]
+    assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.1
+    assert model.config._attn_implementation != "eager"
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
+    assert isinstance(tokenizer, BertTokenizerFast)
+    assert len(tokenizer) == model.config.vocab_size
+    assert "[UNK]" not in tokenizer.tokenize("겨울에 부산의 바다은 크다.")
+    assert not [path for path in run.folder.glob("*.*") if path.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_rows_average_over_logging_steps(run, corpus, tmp_path):
+    coarse = pretrain(corpus, tmp_path / "model", steps=40, **TINY | {"logging_steps": 8})
+    assert [row["step"] for row in coarse.log] == [8, 16, 24, 32, 40]
+    for i, row in enumerate(coarse.log):
+        fine = run.log[8 * i : 8 * i + 8]
+        for name in ("loss", "masked_lm_loss", "next_sentence_loss"):
+            assert row[name] == pytest.approx(sum(losses(fine, name)) / 8, rel=1e-3)
+        assert row["tokens"] == sum(losses(fine, "tokens"))
+
+
+def test_accumulated_parts_are_the_undivided_batch(corpus, tmp_path, fp32):
+    whole, parts = (
+        pretrain(corpus, tmp_path / str(n), steps=6, gradient_accumulation_steps=n, **TINY)
+        for n in (1, 4)
+    )
+    assert losses(parts.log) == pytest.approx(losses(whole.log), rel=1e-4)
+    assert losses(parts.log, "tokens") == losses(whole.log, "tokens")
+
+
+def test_another_seed_is_another_run(run, corpus, tmp_path):
+    other = pretrain(corpus, tmp_path / "model", steps=2, seed=1, **TINY)
+    assert losses(other.log) != losses(run.log[:2])
+
+
+# --- folders and mistakes ------------------------------------------------------------------------
+
+
+def test_a_folder_with_a_run_is_never_overwritten(run, corpus):
+    before = weights(run.folder)
+    with pytest.raises(CourseError, match="이미 학습 결과가 있습니다.*--resume"):
+        pretrain(corpus, run.folder, steps=2, **TINY)
+    assert all(torch.equal(before[name], weight) for name, weight in weights(run.folder).items())
+
+
+def test_a_folder_with_a_model_is_never_overwritten(corpus, tmp_path):
+    new_model(
+        number_tokenizer(10), hidden_size=8, num_attention_heads=1, num_hidden_layers=1
+    ).save_pretrained(tmp_path)
+    with pytest.raises(CourseError, match="이미 학습 결과가 있습니다"):
+        pretrain(corpus, tmp_path, steps=2, **TINY)
+
+
+def test_nothing_to_resume(corpus, tmp_path):
+    with pytest.raises(CourseError, match="이어서 할 학습이 없습니다"):
+        pretrain(corpus, tmp_path / "model", steps=2, resume=True, **TINY)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 4}, {"seed": 3}, {"mlm_probability": 0.3}])
+def test_a_resumed_run_keeps_its_settings(run, corpus, change):
+    (name,) = change
+    with pytest.raises(CourseError, match=f"{name}이.* 다릅니다.*처음 값"):
+        pretrain(corpus, run.folder, steps=40, resume=True, **TINY | change)
+
+
+def test_a_resumed_run_keeps_its_corpus(run, tmp_path):
+    other = write_korean(tmp_path / "corpus.txt", documents=50)
+    with pytest.raises(CourseError, match="corpus이.* 다릅니다"):
+        pretrain(other, run.folder, steps=40, resume=True, **TINY)
+
+
+def test_resuming_a_finished_run_changes_nothing(run, corpus):
+    before = weights(run.folder)
+    again = pretrain(corpus, run.folder, steps=40, resume=True, save_steps=9, **TINY)
+    assert again.log == run.log
+    assert all(torch.equal(before[name], weight) for name, weight in weights(run.folder).items())
+
+
+def test_a_mistake_leaves_no_folder_that_looks_like_a_run(corpus, tmp_path):
+    one = tmp_path / "one.txt"
+    one.write_text("문서가 하나입니다.\n" * 20, encoding="utf-8")
+    with pytest.raises(CourseError, match="문서가 1개뿐"):
+        pretrain(one, tmp_path / "model", steps=2, **TINY)
+    with pytest.raises(CourseError, match="모델이나 폴더가 없습니다"):
+        pretrain(corpus, tmp_path / "model", steps=2, init_from="typo", **TINY)
+    with pytest.raises(CourseError, match="모델이나 폴더가 없습니다"):
+        pretrain(corpus, tmp_path / "model", steps=2, teacher="typo", **TINY)
+    result = pretrain(corpus, tmp_path / "model", steps=2, **TINY)
+    assert AutoTokenizer.from_pretrained(result.folder).vocab_size == 150
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"batch_size": 6, "gradient_accumulation_steps": 4}, "나누어떨어지는"),
+        ({"batch_size": 0}, "batch_size.*0보다"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps.*0보다"),
+        ({"steps": 0}, "steps.*0보다"),
+        ({"steps": None, "minutes": -1}, "minutes.*0보다"),
+        ({"learning_rate": -1e-3}, "learning_rate.*0보다"),
+        ({"save_steps": 0}, "save_steps.*0보다"),
+        ({"mlm_probability": 15}, "mlm_probability.*1 이하"),
+        ({"hidden_size": 15}, "hidden_size 15.*num_attention_heads 2.*나눌 수 없습니다"),
+        ({"block_size": 7}, "block_size.*8 이상"),
+        ({"vocab_size": 6}, "vocab_size.*8 이상"),
+        ({"corpus": "no.txt"}, "no.txt.*없습니다"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_every_wrong_argument_is_one_sentence(corpus, tmp_path, wrong, message):
+    arguments = {"corpus": corpus, "steps": 2} | TINY | wrong
+    with pytest.raises(CourseError, match=message):
+        pretrain(output=tmp_path / "model", **arguments)
+
+
+def test_a_file_is_no_folder(corpus, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for output in ("file", "file/model"):
+        with pytest.raises(CourseError, match="폴더를 만들 수 없습니다.*다른 이름"):
+            pretrain(corpus, tmp_path / output, steps=2, **TINY)
+
+
+# --- other models at the start -------------------------------------------------------------------
+
+
+def test_a_model_with_our_vocabulary_is_continued(run, corpus, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
+    model = train.initial_model(tokenizer, run.folder, 1)
+    before = weights(run.folder)
+    state = model.state_dict()
+    assert all(torch.equal(state[name], weight) for name, weight in before.items())
+    assert model.config.hidden_dropout_prob == 0
+    more = pretrain(
+        corpus, tmp_path / "more", steps=3, init_from=run.folder, tokenizer=tokenizer, **TINY
+    )
+    assert losses(more.log)[0] < losses(run.log)[0] - 0.5
+
+
+def test_block_size_is_bounded_by_the_model_at_the_start(run, corpus, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(run.folder)
+    with pytest.raises(CourseError, match="24토큰까지만"):
+        pretrain(
+            corpus,
+            tmp_path / "more",
+            steps=3,
+            init_from=run.folder,
+            tokenizer=tokenizer,
+            **TINY | {"block_size": 32},
+        )
+
+
+def test_a_model_with_another_vocabulary_is_a_warm_start(run, corpus, tmp_path):
+    settings = TINY | {"vocab_size": 120, "learning_rate": 1e-9}
+    warm = pretrain(corpus, tmp_path / "warm", steps=1, init_from=str(run.folder), **settings)
+    ours, theirs = weights(warm.folder), weights(run.folder)
+    assert ours["bert.embeddings.word_embeddings.weight"].shape == (120, 16)
+    for name in theirs:
+        if name.startswith("bert.encoder."):
+            torch.testing.assert_close(ours[name], theirs[name], atol=1e-6, rtol=0)
+    ids = [AutoTokenizer.from_pretrained(r.folder).convert_tokens_to_ids(".") for r in (warm, run)]
+    rows = [
+        w["bert.embeddings.word_embeddings.weight"][i]
+        for w, i in zip((ours, theirs), ids, strict=True)
+    ]
+    torch.testing.assert_close(*rows, atol=1e-6, rtol=0)
+
+
+def test_a_teacher_adds_the_sentence_vector_loss(run, corpus, tmp_path):
+    settings = TINY | {"teacher": run.folder, "teacher_sentences": 50, "teacher_weight": 2.0}
+    result = pretrain(corpus, tmp_path / "taught", steps=25, **settings)
+    for row in result.log:
+        parts = row["masked_lm_loss"] + row["next_sentence_loss"] + 2 * row["sentence_loss"]
+        assert row["loss"] == pytest.approx(parts, rel=1e-3)
+    curve = losses(result.log, "sentence_loss")
+    assert sum(curve[-3:]) < sum(curve[:3]) - 0.3
+    vectors = load_file(result.folder / "teacher.safetensors")["vectors"]
+    assert vectors.shape == (50, 16)
+
+
+def test_a_teacher_has_vectors_of_our_size(run, corpus, tmp_path):
+    with pytest.raises(CourseError, match="teacher의 벡터는 16차원이고 모델의 벡터는 8차원"):
+        pretrain(
+            corpus, tmp_path / "taught", steps=2, teacher=run.folder, **TINY | {"hidden_size": 8}
+        )
+
+
+# --- interrupted and spread runs -----------------------------------------------------------------
+
+
+class Stop(TrainerCallback):
+    """Break a run off after a step, as an exception in a notebook would."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_before_the_first_checkpoint_it_starts_again(run, corpus, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, tmp_path / "model", steps=40, callbacks=[Stop(4)], save_steps=9, **TINY)
+    result = pretrain(corpus, tmp_path / "model", steps=40, save_steps=9, resume=True, **TINY)
+    assert_same_run(result, run)
+
+
+def test_a_checkpoint_cut_off_while_it_was_written_is_passed_over(run, corpus, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, tmp_path / "model", steps=40, callbacks=[Stop(29)], save_steps=9, **TINY)
+    half = tmp_path / "model" / "checkpoint-27"
+    (half / "trainer_state.json").unlink()
+    assert train.last_checkpoint(half.parent).endswith("checkpoint-18")
+    result = pretrain(corpus, tmp_path / "model", steps=40, save_steps=9, resume=True, **TINY)
+    assert_same_run(result, run)
+
+
+def command_line(corpus, output, *options: str) -> list[str]:
+    tiny = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    return [
+        sys.executable,
+        "-m",
+        "helpers",
+        "pretrain",
+        "--corpus",
+        str(corpus),
+        "--output",
+        str(output),
+        *tiny,
+        *options,
+    ]
+
+
+def test_killed_and_resumed_it_is_the_run_without_a_break(run, corpus, tmp_path):
+    output = tmp_path / "model"
+    command = command_line(corpus, output, "--steps=4000", "--save-steps=9")
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        # Past the checkpoint of step 18, in the middle of things.
+        while process.poll() is None and not (rows := read_log(output)) or rows[-1]["step"] < 21:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+    finally:
+        process.kill()  # SIGKILL: nothing can be tidied up
+        process.communicate()
+    assert 21 <= len(read_log(output)) < 4000 and not (output / "model.safetensors").exists()
+    uninterrupted = pretrain(
+        corpus, tmp_path / "whole", steps=4000, save_steps=9, callbacks=[StopQuietly(45)], **TINY
+    )
+    resumed = pretrain(
+        corpus, output, steps=4000, save_steps=9, resume=True, callbacks=[StopQuietly(45)], **TINY
+    )
+    assert_same_run(resumed, uninterrupted)
+    assert losses(resumed.log, "seconds") == sorted(losses(resumed.log, "seconds"))
+
+
+class StopQuietly(TrainerCallback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step >= self.step
+
+
+SCRIPT = """
+import json, sys
+from helpers.korean_pretraining import train
+train.bf16_supported = lambda: False
+train.pretrain(**json.loads(sys.argv[1]))
+"""
+
+
+def test_two_processes_are_one_at_the_same_global_batch(corpus, tmp_path, fp32):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    arguments = {"corpus": str(corpus), "output": str(tmp_path / "two"), "steps": 10} | TINY
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    done = subprocess.run(
+        [*launch, str(script), json.dumps(arguments)],
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one = pretrain(corpus, tmp_path / "one", steps=10, **TINY)
+    two = SimpleNamespace(folder=tmp_path / "two", log=read_log(tmp_path / "two"))
+    assert losses(two.log) == pytest.approx(losses(one.log), rel=1e-3)
+    for name in ("masked_lm_loss", "next_sentence_loss"):
+        assert losses(two.log, name) == pytest.approx(losses(one.log, name), rel=0.05)
+    ours, theirs = weights(two.folder), weights(one.folder)
+    assert all((ours[name] - theirs[name]).abs().max() < 1e-3 for name in theirs)
+    assert BertModel.from_pretrained(two.folder).config.vocab_size == 150
+    assert (
+        train_wordpiece(corpus, 150).get_vocab()
+        == AutoTokenizer.from_pretrained(two.folder).get_vocab()
+    )
