@@ -21,10 +21,12 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules:
+    address = "{address}"
+    folder = address.rsplit("/", 1)[-1]
     if not os.path.exists("helpers/colab.py"):
-        if not os.path.exists("{folder}"):
-            subprocess.run(["git", "clone", "--depth=1", "{address}", "{folder}"], check=True)
-        os.chdir("{folder}")
+        if not os.path.exists(folder):
+            subprocess.run(["git", "clone", "--depth=1", address, folder], check=True)
+        os.chdir(folder)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     from helpers.colab import install_missing
@@ -34,8 +36,7 @@ if "google.colab" in sys.modules:
 
 def colab_cell() -> str:
     """The first code cell of every notebook, with the repository's address from pyproject.toml."""
-    address = project()["urls"]["Repository"]
-    return CELL.format(address=address, folder=address.rsplit("/", 1)[-1])
+    return CELL.format(address=project()["urls"]["Repository"])
 
 
 def install_missing() -> None:

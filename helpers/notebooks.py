@@ -63,12 +63,13 @@ def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool)
     """
     output.mkdir(parents=True, exist_ok=True)
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    if in_place:
+        for notebook in notebooks.values():
+            set_colab_cell(notebook)
     runs = []
     with tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values())) as bar:
         for path, notebook in notebooks.items():
             bar.set_description(path.stem)
-            if in_place:
-                set_colab_cell(notebook)
             done = bar.n + len(notebook.cells)
             began = time.monotonic()
             error = execute(notebook, path.parent, profile, bar)
@@ -89,6 +90,7 @@ def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
         kernel_name="python3",
         timeout=None,
         record_timing=False,
+        extra_arguments=["--log-level=40"],  # errors only: a kernel warns about its own transport
         resources={"metadata": {"path": str(folder)}},
         on_cell_complete=lambda **_: bar.update(),
     )

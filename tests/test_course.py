@@ -197,7 +197,7 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     assert done.returncode == 0, done.stderr
     first, second = json.loads(done.stdout.splitlines()[-1])
 
-    clone = empty / address.rsplit("/", 1)[-1]
+    clone = empty / "origin"
     for turn in (first, second):
         assert os.path.samefile(turn["folder"], clone)
         assert os.path.samefile(turn["helpers"], clone / "helpers" / "course.py")
@@ -210,6 +210,14 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     assert not any("torch" in argument for argument in arguments)
     assert constraint == "torch==2.5.0+cu124\n"
     assert second["calls"] == []
+
+
+def test_colab_cell_is_in_form():
+    """ruff, which also formats the notebooks, must not change the cell."""
+    command = [sys.executable, "-m", "ruff", "format", "--config", ROOT / "pyproject.toml", "-"]
+    cell = colab.colab_cell() + "\n"
+    done = subprocess.run(command, input=cell, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == cell
 
 
 def test_colab_cell_does_nothing_elsewhere(tmp_path):

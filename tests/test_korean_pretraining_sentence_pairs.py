@@ -116,7 +116,7 @@ def test_sentence_longer_than_the_block(tmp_path):
     pairs = build_sentence_pairs(path, TOKENIZER, 16, short_seq_prob=0)
     check_examples(pairs, documents, 16)
     assert set(pairs["next_sentence_label"]) == {0, 1}
-    assert [len(ids) for ids in pairs["input_ids"]].count(16) > 0.9 * len(pairs)
+    assert [len(ids) for ids in pairs["input_ids"]].count(16) > 0.6 * len(pairs)
 
 
 def test_random_b_is_cut_at_either_end(tmp_path):

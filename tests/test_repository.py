@@ -10,6 +10,7 @@ import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from helpers import ROOT, colab, course, notebooks
@@ -45,7 +46,10 @@ def test_every_constraint_is_one_exact_version():
 
 
 def test_constraints_hold_the_whole_closure():
-    """Whatever the declared packages pull in here has a pin, except torch's own GPU libraries."""
+    """Whatever the declared packages pull in here has a pin, except torch's own GPU libraries.
+
+    And the pin runs on the oldest Python that the course promises: Debian 12 has 3.11.2.
+    """
     seen, queue = set(), [requirement.name for requirement in DECLARED]
     if any(metadata.version(name).split("+")[0] != PINS[canonicalize_name(name)] for name in queue):
         pytest.skip("other versions than the pinned ones are installed")
@@ -56,6 +60,9 @@ def test_constraints_hold_the_whole_closure():
         seen.add(name)
         gpu_library = name.startswith(("nvidia-", "cuda-", "triton"))
         assert name in PINS or gpu_library, name
+        if metadata.version(name).split("+")[0] == PINS.get(name):
+            python = metadata.metadata(name)["Requires-Python"] or ""
+            assert SpecifierSet(python).contains("3.11.0"), f"{name} needs Python {python}"
         if not gpu_library:
             needs = map(Requirement, metadata.requires(name) or [])
             queue += [need.name for need in needs if not need.marker or need.marker.evaluate()]
