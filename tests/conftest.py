@@ -1,6 +1,7 @@
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may wait for a network
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for tiny models a second thread mostly waits
 
 import pytest
 

@@ -108,17 +108,17 @@ def unigram():
 
 def test_a_model_known_by_construction_gets_what_it_must(unigram, tmp_path):
     path = tmp_path / "text.txt"
-    path.write_text("가나다라 마\n가나다 아 자차\n", encoding="utf-8")
+    path.write_text("가나다라 마\n가나다 사 아 자차\n", encoding="utf-8")
     result = masked_accuracy(*unigram, path, mlm_probability=1.0)
-    probabilities = [0.4, 0.25, 0.1, 0.4, 0.04, 0.02]  # 가나다 ##라 마 / 가나다 아 자차
+    probabilities = [0.4, 0.25, 0.1, 0.4, 0.06, 0.04, 0.02]  # 가나다 ##라 마 / 가나다 사 아 자차
     nll = -sum(map(math.log, probabilities))
-    assert result.masked_tokens == 6 and result.sentences == 2
-    assert result.loss == pytest.approx(nll / 6, rel=1e-5)
-    assert result.top1 == pytest.approx(2 / 6)
-    assert result.top5 == pytest.approx(4 / 6)
-    characters = 3 + 1 + 1 + 3 + 1 + 2
+    assert result.masked_tokens == 7 and result.sentences == 2
+    assert result.loss == pytest.approx(nll / 7, rel=1e-5)
+    assert result.top1 == pytest.approx(2 / 7)
+    assert result.top5 == pytest.approx(5 / 7)
+    characters = 3 + 1 + 1 + 3 + 1 + 1 + 2
     assert result.bits_per_character == pytest.approx(nll / math.log(2) / characters, rel=1e-5)
-    assert json.loads(json.dumps(asdict(result)))["top1"] == pytest.approx(2 / 6)
+    assert json.loads(json.dumps(asdict(result)))["top1"] == pytest.approx(2 / 7)
 
 
 @pytest.mark.parametrize("bias", [0.0, float("nan")])

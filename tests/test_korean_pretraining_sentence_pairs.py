@@ -130,11 +130,13 @@ def test_random_b_is_cut_at_either_end(tmp_path):
     assert len({half[0] for half in b}) > 20
 
 
-def test_random_b_starts_at_any_sentence_of_any_other_document(many):
-    owner = owners(many[1])
-    drawn = [halves(example)[1][0] for example in many[3] if example["next_sentence_label"]]
-    assert len({owner[i - FIRST] for i in drawn}) > 250
-    assert len(set(drawn)) > 400
+def test_random_b_starts_at_any_sentence_of_any_other_document(tmp_path):
+    path = write_numbers(tmp_path / "ten.txt", [[10] * 10] * 10)
+    pairs = build_sentence_pairs(path, TOKENIZER, 16, random_next_prob=1)
+    drawn = {(halves(example)[1][0] - FIRST) // 10 for example in pairs}
+    assert len(pairs) > 100 and len(drawn) > 50
+    assert {sentence % 10 for sentence in drawn} == set(range(10))
+    assert {sentence // 10 for sentence in drawn} == set(range(10))
 
 
 def test_documents_of_one_sentence_get_both_labels(tmp_path):

@@ -527,4 +527,7 @@ def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
     # BERT's usual dropout, for those who fine-tune: only pretraining goes without.
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
     model.save_pretrained(folder)
+    # What the last call truncated or padded to is no property of the tokenizer either.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)

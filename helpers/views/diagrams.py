@@ -1,0 +1,85 @@
+"""Diagrams: the shape of a tensor, and what goes into and comes out of a model."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from helpers.course import use_korean_font
+from helpers.views.tokens import COLOURS
+
+use_korean_font()
+EDGE = "#374151"
+
+
+def draw_shapes(shapes: Mapping[str, Mapping[str, int]]) -> Axes:
+    """draw_shapes({"last_hidden_state": {"문장": 2, "토큰": 8, "차원": 384}}) -> one block a tensor.
+
+    Every tensor has one to three named sizes; the last is drawn across, the one before it down, a
+    first of three as sheets behind each other. Not to scale.
+    """
+    ax = blank_axes(2.6 * len(shapes), 2.6)
+    for column, (name, sizes) in enumerate(shapes.items()):
+        left, (*front, last) = 3.4 * column, sizes
+        height = 1.4 if front else 0.3
+        sheets = min(sizes[front[0]], 4) if len(front) == 2 else 1
+        if len(front) == 1:
+            height = min(1.4, 0.3 * sizes[front[0]])
+        for sheet in reversed(range(sheets)):
+            corner = (left + 0.14 * sheet, 0.14 * sheet)
+            colour = COLOURS[column % len(COLOURS)]
+            ax.add_patch(Rectangle(corner, 2, height, facecolor=colour, edgecolor=EDGE))
+        ax.text(left + 1, -0.15, f"{last} {sizes[last]}", ha="center", va="top")
+        if front:
+            label = f"{front[-1]} {sizes[front[-1]]}"
+            ax.text(left - 0.1, height / 2, label, ha="right", va="center", rotation=90)
+        if len(front) == 2:
+            top = (left + 2.05, height + 0.14 * (sheets - 1))
+            ax.annotate(
+                f"{front[0]} {sizes[front[0]]}", top, xytext=(3, 3), textcoords="offset points"
+            )
+        shape = ", ".join(map(str, sizes.values()))
+        ax.text(left + 1, 2.35, f"{name}\n[{shape}]", ha="center", va="top", weight="bold")
+    ax.set(xlim=(-0.6, 3.4 * len(shapes) - 0.3), ylim=(-0.6, 2.5))
+    return ax
+
+
+def draw_head(
+    tokens: Sequence[str],
+    outputs: Mapping[int, str],
+    title: str,
+    parts: Sequence[int] | None = None,
+) -> Axes:
+    """draw_head(["[CLS]", "좋다", "[SEP]"], {0: "긍정"}, "문장 분류") -> tokens in, answers out.
+
+    outputs: position -> what comes out above that token. parts: one number a token; tokens of one
+    number get one colour.
+    """
+    ax = blank_axes(max(4.5, 0.62 * len(tokens)), 2.5)
+    width = len(tokens)
+    ax.add_patch(Rectangle((-0.45, 1), width - 0.1, 0.7, facecolor="#e5e7eb", edgecolor=EDGE))
+    ax.text((width - 1) / 2, 1.35, "BERT", ha="center", va="center", weight="bold")
+    for position, token in enumerate(tokens):
+        colour = COLOURS[parts[position] if parts else 0]
+        box(ax, position, 0.2, token, colour)
+        ax.annotate("", (position, 1), (position, 0.55), arrowprops=ARROW)
+        if position in outputs:
+            ax.annotate("", (position, 2.15), (position, 1.7), arrowprops=ARROW)
+            box(ax, position, 2.15, outputs[position], "#bbf7d0")
+    ax.set(xlim=(-0.6, width - 0.4), ylim=(0, 2.7), title=title)
+    return ax
+
+
+ARROW = {"arrowstyle": "->", "color": EDGE}
+
+
+def box(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
+    ax.add_patch(Rectangle((x - 0.45, y), 0.9, 0.35, facecolor=colour, edgecolor=EDGE))
+    ax.text(x, y + 0.17, text, ha="center", va="center", fontsize=8)
+
+
+def blank_axes(width: float, height: float) -> Axes:
+    ax = plt.figure(figsize=(width, height), layout="constrained").add_subplot()
+    ax.axis("off")
+    return ax

@@ -1,0 +1,145 @@
+"""Typical wrong answers: {lesson: {exercise: [(answer, part of the message it must get), ...]}}.
+
+At least two an exercise; tests/test_exercises.py checks that none is missing.
+"""
+
+import math
+
+
+def _masks_in_place(tokens, positions, rolls, random_token):
+    for position in positions:
+        tokens[position] = "[MASK]"
+    return tokens
+
+
+def _pad_in_place(batch, pad_id):
+    batch[1].append(pad_id)
+    return batch, [[1, 1, 1], [1, 1, 0]]
+
+
+def _top(values, ids):
+    return [(i, float(value)) for value, i in zip(values, ids, strict=True)]
+
+
+def _ratio(tokens, texts):
+    return sum(map(len, tokens)) / sum(len(text.split()) for text in texts)
+
+
+WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
+    "hf_basics": {
+        "q1": [
+            (["한국", "##말", "##을", "[UNK]"], "더 긴 조각"),
+            (["한국말", "을", "[UNK]"], "##이 붙습니다"),
+            (["한국말", "##을", "한국말", "[UNK]"], "낱말 전체가 [UNK]"),
+            (["한국말", "##을", "##[UNK]"], "낱말 전체가 [UNK]"),
+            (["한국말", "##을"], "낱말마다 왼쪽에서부터"),
+            ("한국말 ##을 [UNK]", "리스트"),
+        ],
+        "q2": [
+            (lambda tokens: tokens.count("[UNK]"), "비율을 돌려주십시오"),
+            (lambda tokens: 100 * tokens.count("[UNK]") / len(tokens), "백분율"),
+            (lambda tokens: tokens.count("[UNK]") / 3, "0.5입니다"),
+            (lambda tokens: tokens.count("[UNK]") / len(tokens), "ZeroDivisionError"),
+            (lambda tokens: tokens.count("[UNK]") / len(tokens) if tokens else 1.0, "0.0을"),
+            (0.5, "함수를 답으로"),
+        ],
+        "q3": [
+            (lambda batch, pad: [[2, 7, 3], [2, 3, pad]], "함께 돌려주십시오"),
+            (lambda batch, pad: (batch, [[1, 1, 1], [1, 1]]), "길이가 가장 긴 줄"),
+            (_pad_in_place, "새 리스트"),
+            (lambda batch, pad: ([[2, 7, 3], [pad, 2, 3]], [[1, 1, 1], [0, 1, 1]]), "오른쪽 끝"),
+            (lambda batch, pad: ([[2, 7, 3], [2, 3, 0]], [[1, 1, 1], [1, 1, 0]]), "받은 pad_id"),
+            (lambda batch, pad: ([[2, 7, 3], [2, pad, 3]], [[1, 1, 1], [1, 0, 1]]), "input_ids가"),
+            (lambda batch, pad: ([[2, 7, 3], [2, 3, pad]], [[1] * 3] * 2), "0이어야 합니다"),
+            (lambda batch, pad: ([[2, 7, 3], [2, 3, pad]], [[0] * 3, [0, 0, 1]]), "거꾸로"),
+            (
+                lambda batch, pad: ([[2, 7, 3], [2, 3, pad]], [[1] * 3, [1, 0, 0]]),
+                "attention_mask가",
+            ),
+        ],
+        "q4": [
+            (lambda a, b: ["[CLS]", *a, "[SEP]", *b, "[SEP]"], "함께 돌려주십시오"),
+            (lambda a, b: (["[CLS]", *a, *b, "[SEP]"], [0] * 4 + [1]), "[SEP]은 두 개"),
+            (lambda a, b: (["[CLS]", *a, "[SEP]", "[CLS]", *b, "[SEP]"], [0] * 7), "한 번만"),
+            (lambda a, b: (["[CLS]", *b, "[SEP]", *a, "[SEP]"], [0] * 6), "순서"),
+            (lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [0, 0, 0, 1, 1, 1]), "첫 문장을"),
+            (lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [0, 0, 0, 0, 1, 0]), "맨 끝의"),
+            (lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [0, 0, 0, 1, 1]), "5개입니다"),
+            (
+                lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [1, 1, 1, 1, 0, 0]),
+                "token_type_ids가",
+            ),
+        ],
+        "q5": [
+            (3, "행의 수"),
+            (4 * 384, "행을 늘리지 않습니다"),
+            (16003 * 384, "늘어난 만큼만"),
+            (2 * 384, "벡터의 길이"),
+        ],
+        "q6": [
+            (lambda hidden, mask: hidden.mean(dim=1), "채운 자리"),
+            (lambda hidden, mask: (hidden * mask[..., None]).mean(dim=1), "나누는 수"),
+            (lambda hidden, mask: (hidden * mask[..., None]).sum(dim=1), "합만"),
+            (lambda hidden, mask: hidden.mean(dim=2), "[2, 2] 모양"),
+            (lambda hidden, mask: hidden[:, 0], "첫 문장의 평균"),
+        ],
+        "q7": [
+            (lambda logits, k: [(i, p) for p, i in zip(*logits.topk(k), strict=True)], "로짓"),
+            (lambda logits, k: _top(logits.topk(k).values.softmax(-1), [1, 2]), "어휘 전체"),
+            (lambda logits, k: _top([0.5, 0.3], [2, 1]), "큰 것부터 늘어놓"),
+            (lambda logits, k: _top([0.1, 0.1], [0, 3]), "가장 작은 것"),
+            (lambda logits, k: _top([1, 2], [0.5, 0.3]), "(번호, 확률)의 순서"),
+            (lambda logits, k: _top(logits.softmax(-1), range(4)), "4쌍"),
+            (lambda logits, k: _top([0.5, 0.3], [1, 3]), "1, 2의 순서"),
+            (lambda logits, k: _top([0.4, 0.3], [1, 2]), "첫 확률"),
+        ],
+    },
+    "korean_pretraining": {
+        "q1": [
+            (lambda tok, texts: _ratio([tok(t)["input_ids"] for t in texts], texts), "특수 토큰"),
+            (
+                lambda tok, texts: 1 / _ratio([tok.tokenize(t) for t in texts], texts),
+                "거꾸로",
+            ),
+            (
+                lambda tok, texts: sum(_ratio([tok.tokenize(t)], [t]) for t in texts) / len(texts),
+                "문장마다",
+            ),
+            (lambda tok, texts: sum(len(tok.tokenize(t)) for t in texts), "세기만"),
+        ],
+        "q2": [
+            ([1, 0, 1, 0], "뜻이 바뀌었습니다"),
+            ([0, 1, 0, 0], "문서의 경계"),
+            ([0, 1, 0], "네 개여야"),
+            ([1, 1, 0, 1], "1번째"),
+        ],
+        "q3": [
+            (lambda a, b: (["[CLS]", *a, "[SEP]", *b], [0] * 5 + [1] * 2), "B 뒤의 [SEP]"),
+            (
+                lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [0] * 4 + [1] * 4),
+                "가운데의 [SEP]",
+            ),
+            (lambda a, b: ["[CLS]", *a, "[SEP]", *b, "[SEP]"], "두 값"),
+        ],
+        "q4": [
+            (
+                lambda tokens, positions, rolls, other: [
+                    "[MASK]" if i in positions else token for i, token in enumerate(tokens)
+                ],
+                "모두 [MASK]",
+            ),
+            (lambda tokens, positions, rolls, other: tokens[::-1], "이어야 하는데"),
+            (_masks_in_place, "복사"),
+        ],
+        "q5": [
+            (20000 * 256, "단어 임베딩만"),
+            (20000 * 256 + 128 * 256 + 2 * 256, "LayerNorm"),
+            (1, "아닙니다"),
+        ],
+        "q6": [
+            (lambda loss, tokens, characters: loss * tokens / characters, "nats"),
+            (lambda loss, tokens, characters: loss / math.log(2), "토큰당 비트"),
+            (lambda loss, tokens, characters: loss * math.log(2) * tokens / characters, "나눕니다"),
+        ],
+    },
+}

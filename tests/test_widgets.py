@@ -1,0 +1,115 @@
+"""The widgets inside JupyterLab, driven by a real browser."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+
+from helpers import ROOT
+from helpers.notebooks import METADATA
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect, sync_playwright = playwright.expect, playwright.sync_playwright
+expect.set_options(timeout=30_000)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+
+STAGES_CELL = """\
+from transformers import BertTokenizerFast
+from helpers.hf_basics import tokenization_stages
+from helpers.views.stages import StageExplorer
+
+pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한국", "##어", "##말", "<", ">", "b", "/"]
+vocab = {piece: number for number, piece in enumerate(pieces)}
+tokenizer = BertTokenizerFast(vocab=vocab, do_lower_case=False)
+StageExplorer(lambda text: tokenization_stages(tokenizer, text), "한국어")"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A JupyterLab of its own: (address, token, folder of its notebooks)."""
+    folder, token = tmp_path_factory.mktemp("lab"), secrets.token_hex(16)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_NO_CONFIG": "1"}
+    for name in ("RUNTIME_DIR", "LAB_SETTINGS_DIR", "LAB_WORKSPACES_DIR"):
+        environment[f"JUPYTER{name if name[0] == 'L' else '_' + name}"] = str(folder / name)
+    options = [f"--port={port}", f"--IdentityProvider.token={token}", f"--notebook-dir={folder}"]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *options]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/api", process, folder / "log")
+        yield address, token, folder
+    finally:
+        process.terminate()  # the server ends its kernels with itself
+        process.wait(timeout=20)
+
+
+def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+    """Return once the server answers; fail with its log if it ends or never does."""
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()
+        try:
+            return urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not answer: {log.read_text()}")
+
+
+@pytest.fixture
+def run_cell(server):
+    """run_cell("code") -> a browser page where a notebook's only cell has been run by its reader."""
+    address, token, folder = server
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1100, "height": 800})
+
+        def run(code: str):
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+            notebook.metadata = nbformat.from_dict(METADATA)
+            nbformat.write(notebook, folder / "widget.ipynb")
+            page.goto(f"{address}/doc/tree/widget.ipynb?token={token}")
+            cell = page.locator(".jp-CodeCell")
+            for _ in range(50):  # a run before the kernel is there is silently dropped
+                cell.locator(".cm-content").click()
+                page.keyboard.press("Control+Enter")
+                page.wait_for_timeout(1000)
+                if cell.locator(".jp-InputPrompt").inner_text() != "[ ]:":
+                    return page
+            pytest.fail("the kernel did not start")
+
+        page.set_default_timeout(100_000)
+        yield run
+        browser.close()
+
+
+def test_tokenisation_stages_follow_the_typing(server, run_cell):
+    page = run_cell(STAGES_CELL)
+    box = page.locator(".jp-OutputArea input[type=text]")
+    shown = page.locator(".jp-OutputArea .widget-html-content")
+    box.wait_for()
+    assert box.input_value() == "한국어"
+    expect(shown).to_contain_text("##어")
+    expect(shown).not_to_contain_text("##말")
+    box.fill("")
+    box.press_sequentially("한국말")
+    expect(shown).to_contain_text("##말")
+    expect(shown).not_to_contain_text("##어")
+    box.fill("<b>한국</b><img src=x onerror=\"document.title='attacked'\">")
+    expect(shown).to_contain_text("<b>한국</b><img src=x")  # the text itself, as it was typed
+    assert shown.locator("img").count() == 0
+    assert page.title() != "attacked"
