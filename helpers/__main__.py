@@ -171,6 +171,40 @@ def evaluate_korean_pretraining(
     print(json.dumps(asdict(result)))
 
 
+@evaluate.command("entity_bert")
+def evaluate_entity_bert(
+    train: Annotated[Path, typer.Option(help="배울 파일(KLUE-RE 형식의 JSON)입니다.")],
+    test: Annotated[Path, typer.Option(help="잴 파일(KLUE-RE 형식의 JSON)입니다.")],
+    variant: Annotated[str, typer.Option(help="개체를 알리는 방법입니다.")] = "entity_embedding",
+    seed: int = 0,
+    model: Annotated[str, typer.Option(help="출발 모델의 이름이나 폴더.")] = "mini-bert-ko",
+    epochs: float = 5,
+    learning_rate: float = 1e-4,
+    batch_size: int = 16,
+    max_length: Annotated[int, typer.Option(help="긴 문장에서 남길 토큰 수.")] = 256,
+    output: Annotated[Path | None, typer.Option(help="배운 모델을 저장할 폴더입니다.")] = None,
+) -> None:
+    """관계 추출을 배우고 재어(micro F1, AUPRC) JSON 한 줄로 씁니다."""
+    import json
+
+    from helpers.course import be_quiet, profile_name
+    from helpers.entity_bert.train import ProgressBar, Settings
+    from helpers.entity_bert.train import evaluate as evaluate_relations
+
+    be_quiet(profile_name())
+    result = evaluate_relations(
+        train,
+        test,
+        variant,
+        seed,
+        model=model,
+        settings=Settings(epochs, learning_rate, batch_size, max_length),
+        output=output,
+        callbacks=[ProgressBar()] if sys.stderr.isatty() else [],
+    )
+    print(json.dumps({k: v for k, v in asdict(result).items() if k != "outcomes"}))
+
+
 def spread(arguments: list[str]) -> list[str]:
     """Let options that take many files take them as a shell's `*` gives them.
 
