@@ -25,6 +25,39 @@ def _ratio(tokens, texts):
     return sum(map(len, tokens)) / sum(len(text.split()) for text in texts)
 
 
+def _tag(text, span, name, after=1):
+    start, end = span
+    word, rest = text[start : end + after or None], text[end + after :]
+    return f"{text[:start]}[{name}]{word}[/{name}]{rest}"
+
+
+def _swap_in_place(example):
+    subject = example["subject_entity"]
+    example["subject_entity"] = example["object_entity"]
+    example["object_entity"] = subject
+    return example
+
+
+def _swap_and_lose(example):
+    swapped = dict(example)
+    swapped["subject_entity"] = swapped["object_entity"]
+    swapped["object_entity"] = swapped["subject_entity"]
+    return swapped
+
+
+def _swap_words_only(example):
+    subject, object = example["subject_entity"], example["object_entity"]
+    swapped = dict(example)
+    swapped["subject_entity"] = {**subject, "word": object["word"]}
+    swapped["object_entity"] = {**object, "word": subject["word"]}
+    return swapped
+
+
+def _masks_the_first_chunk_in_place(tokens, chunks, chosen):
+    tokens[:3] = ["[MASK]"] * 3
+    return tokens
+
+
 WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
     "hf_basics": {
         "q1": [
@@ -140,6 +173,61 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda loss, tokens, characters: loss * tokens / characters, "nats"),
             (lambda loss, tokens, characters: loss / math.log(2), "토큰당 비트"),
             (lambda loss, tokens, characters: loss * math.log(2) * tokens / characters, "나눕니다"),
+        ],
+    },
+    "entity_bert": {
+        "q1": [
+            (lambda n, s, o: [int(i in s or i in o) for i in range(n)], "구별하십시오"),
+            (lambda n, s, o: [1 if i in o else 2 * (i in s) for i in range(n)], "거꾸로"),
+            (lambda n, s, o: [1 if i == s[0] else 2 * (i == o[0]) for i in range(n)], "첫 토큰만"),
+            (lambda n, s, o: [1] * len(s) + [2] * len(o), "6개여야"),
+            (lambda n, s, o: [0, *[1] * len(s), 0, *[2] * len(o), 0][:n], "앞에 올 수도"),
+        ],
+        "q2": [
+            (lambda text, s, o: _tag(_tag(text, o, "OBJ", 0), s, "SUB", 0), "마지막 글자"),
+            (lambda text, s, o: _tag(_tag(text, s, "SUB"), o, "OBJ"), "뒤의 자리가 밀립니다"),
+            (lambda text, s, o: _tag(_tag(text, o, "SUB"), s, "OBJ"), "태그가 바뀌었습니다"),
+            (lambda text, s, o: _tag(_tag(text, o, "OBJ"), s, "SUB"), "뒤인 것부터"),
+            (lambda text, s, o: text, "네 개를 모두"),
+        ],
+        "q3": [
+            (
+                lambda offsets, a, b: [
+                    i for i, (s, e) in enumerate(offsets) if a <= s and e <= b + 1
+                ],
+                "한 글자라도",
+            ),
+            (
+                lambda offsets, a, b: [i for i, (s, e) in enumerate(offsets) if s <= b and e >= a],
+                "둘째 수는",
+            ),
+            (lambda offsets, a, b: [i for i, _ in enumerate(offsets)][:3], "너무 많습니다"),
+            (lambda offsets, a, b: [b], "[0, 1]이어야"),
+        ],
+        "q4": [
+            ((12 * 384, 13 * 384), "서로 다른 토큰"),
+            ((24 * 384, 12 * 384), "0번 행"),
+            ((24 * 384, 3 * 384), "종류를 구별하는"),
+            ((24, 13), "행을 세십시오"),
+        ],
+        "q5": [
+            (lambda g, p: sum(map(str.__eq__, g, p)) / len(g), "정확도"),
+            (lambda g, p: 2 * sum(map(str.__eq__, g, p)) / 6, "맞힌 것까지"),
+            (lambda g, p: 1 / 6, "2를 빠뜨렸습니다"),
+            (lambda g, p: [1, 3, 3], "수 하나"),
+        ],
+        "q6": [
+            (lambda example: dict(example), "바뀌지 않았습니다"),
+            (_swap_in_place, "복사"),
+            (_swap_and_lose, "같아졌습니다"),
+            (_swap_words_only, "통째로"),
+        ],
+        "q7": [
+            (lambda t, c, n: [("[MASK]" if i == 0 else x) for i, x in enumerate(t)], "첫 토큰만"),
+            (lambda t, c, n: ["[MASK]"] * 4 + t[4:], "'은'은"),
+            (lambda t, c, n: ["[MASK]"] * 3 + t[3:4] + ["[MASK]"] + t[5:], "고른(chosen)"),
+            (lambda t, c, n: ["[MASK]"] + t[3:], "토큰의 수"),
+            (_masks_the_first_chunk_in_place, "복사"),
         ],
     },
 }
