@@ -152,10 +152,12 @@ def encode_all(
     return rows
 
 
-def pad_batch(rows: Sequence[dict], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """Put rows of `encode` into tensors [batch, length], filled up to a multiple of WIDTH."""
+def pad_batch(
+    rows: Sequence[dict], pad_token_id: int, length: int | None = None
+) -> dict[str, torch.Tensor]:
+    """Put rows of `encode` into tensors [batch, length], by default filled up to a multiple of WIDTH."""
     longest = max(len(row["input_ids"]) for row in rows)
-    length = -(-longest // WIDTH) * WIDTH
+    length = length or -(-longest // WIDTH) * WIDTH
     batch = {
         name: torch.tensor([r[name] + [fill] * (length - len(r[name])) for r in rows])
         for name, fill in (("input_ids", pad_token_id), ("entity_ids", 0))
