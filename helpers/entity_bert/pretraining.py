@@ -14,9 +14,9 @@ from transformers import BertForMaskedLM, PrinterCallback, Trainer, TrainingArgu
 from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
-from helpers.course import device_name, profile_name, seed_everything
+from helpers.course import bf16_supported, device_name, profile_name, seed_everything
 from helpers.entity_bert.spans import compose, covered
-from helpers.entity_bert.train import WIDTH, bf16_supported
+from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
 
 NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
@@ -162,7 +162,7 @@ def continue_pretraining(
                 warmup_steps=0.1,
                 weight_decay=0.01,
                 train_sampling_strategy="group_by_length",
-                bf16=bf16_supported(device),
+                bf16=bf16_supported(),
                 use_cpu=device == "cpu",
                 dataloader_pin_memory=device != "cpu",
                 remove_unused_columns=False,

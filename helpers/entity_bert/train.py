@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from helpers import CourseError
-from helpers.course import device_name, profile_name, seed_everything
+from helpers.course import bf16_supported, device_name, profile_name, seed_everything
 from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes
 from helpers.entity_bert.model import EntityBert, add_markers
 from helpers.entity_bert.spans import encode, find_variant, make_example, read_examples
@@ -104,7 +104,7 @@ def train(
                 per_device_train_batch_size=settings.batch_size,
                 train_sampling_strategy="group_by_length",
                 label_smoothing_factor=settings.label_smoothing,
-                bf16=bf16_supported(device),
+                bf16=bf16_supported(),
                 use_cpu=device == "cpu",
                 dataloader_pin_memory=device != "cpu",
                 remove_unused_columns=False,
@@ -189,20 +189,13 @@ def predict_rows(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     result = np.zeros((len(rows), model.config.num_labels))
     kind = model.device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=bf16_supported(kind)):
+    with torch.autocast(kind, torch.bfloat16, enabled=bf16_supported()):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = pad_batch([rows[i] for i in chosen], tokenizer.pad_token_id)
             logits = model(**{k: v.to(model.device) for k, v in batch.items()}).logits
             result[chosen] = logits.float().softmax(-1).cpu().numpy()
     return result
-
-
-def bf16_supported(device: str) -> bool:
-    """Whether this device multiplies bf16 matrices in hardware; without it bf16 is slower than fp32."""
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @dataclass(frozen=True)
