@@ -410,7 +410,7 @@ def test_every_variant_survives_saving(tiny, tmp_path, name):
     assert again.model.config.id2label == {0: "no_relation", 1: "per:title"}
     items = [example()]
     before = predict(model, tokenizer, items)
-    assert np.array_equal(before, predict(again.model, again.tokenizer, items))
+    np.testing.assert_allclose(before, predict(again.model, again.tokenizer, items), atol=1e-5)
     assert not (tmp_path / "pytorch_model.bin").exists()
 
 
@@ -612,10 +612,9 @@ def test_paired_bootstrap_tells_a_difference_from_noise():
 
 
 def test_chunks_are_whole_names():
-    sentence = "이순신 장군은 1545년에 태어났다."
-    ((first, *rest),) = pretraining.find_chunks([sentence])
-    found = [sentence[slice(*chunk)] for chunk in (first, *rest)]
-    assert found == ["이순신 장군", "1545년"]
+    sentence = "이순신 장군은 1545년 한성에서 태어났다."
+    (chunks,) = pretraining.find_chunks([sentence])
+    assert [sentence[slice(*chunk)] for chunk in chunks] == ["이순신 장군", "1545년", "한성"]
 
 
 chunk_lists = st.lists(st.tuples(st.integers(1, 18), st.integers(1, 4)), min_size=1, max_size=6)

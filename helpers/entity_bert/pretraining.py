@@ -33,23 +33,25 @@ def _kiwi() -> Any:
 def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
     """find_chunks(["이순신 장군은 1545년에 태어났다."]) -> [[(0, 6), (8, 13)]]: likely entities.
 
-    Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL); a
-    space inside a run is allowed between nouns. Character spans, half-open.
+    Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL). A run
+    may go on after a space ("이순신 장군"), but not after or with a number. Character spans, half-open.
     """
     sentences = list(sentences)
     found = []
     for tokens, sentence in zip(_kiwi().tokenize(sentences), sentences, strict=True):
-        chunks, run = [], []
-        for token in [*tokens, None]:
-            if token and token.tag in NOUNS:
-                between = sentence[run[-1].end : token.start] if run else ""
-                if not run or between in ("", " "):
-                    run.append(token)
-                    continue
-            if any(noun.tag in ("NNP", "SN", "SL") for noun in run):
-                chunks.append((run[0].start, run[-1].end))
-            run = [token] if token and token.tag in NOUNS else []
-        found.append(chunks)
+        runs: list[list] = []
+        for token in tokens:
+            if token.tag not in NOUNS:
+                continue
+            last = runs[-1][-1] if runs else None
+            between = sentence[last.end : token.start] if last else None
+            numbers = {"SN", "NNB"} & {token.tag, last.tag} if last else set()
+            if between == "" or (between == " " and not numbers):
+                runs[-1].append(token)
+            else:
+                runs.append([token])
+        named = [run for run in runs if {"NNP", "SN", "SL"} & {noun.tag for noun in run}]
+        found.append([(run[0].start, run[-1].end) for run in named])
     return found
 
 
