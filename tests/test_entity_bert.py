@@ -19,7 +19,7 @@ from transformers import (
 
 from helpers import ROOT, CourseError, resources
 from helpers.__main__ import main
-from helpers.entity_bert import metrics, pretraining, spans
+from helpers.entity_bert import metrics, pretraining, results, spans
 from helpers.entity_bert.model import EntityBert, add_markers
 from helpers.entity_bert.spans import TYPES, VARIANTS, Variant, encode, make_example
 from helpers.entity_bert.train import (
@@ -543,6 +543,31 @@ def test_label_that_only_the_test_file_has_counts_as_missed(tiny, tmp_path):
         settings=replace(QUICK, epochs=1),
     )
     assert result.outcomes[0] in "mx" and len(result.outcomes) == 9
+
+
+def test_log_is_completed_not_repeated(tiny, tmp_path, monkeypatch):
+    for name, count in (("train", 16), ("test", 8)):
+        text = json.dumps(make_examples(count), ensure_ascii=False)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    log, quick = tmp_path / "log.jsonl", replace(QUICK, epochs=1)
+    job = "ours", tmp_path / "train", tmp_path / "test"
+    options = {"model": tiny, "settings": quick, "log": log}
+    results.run_missing(*job, ["plain"], [0, 1], **options)
+    first = log.read_text(encoding="utf-8")
+    results.run_missing(*job, ["plain", "rbert"], [0, 1], **options)
+    assert log.read_text(encoding="utf-8").startswith(first)
+    runs = [(row["variant"], row["seed"]) for row in results.read_results(log)]
+    assert runs == [("plain", 0), ("plain", 1), ("rbert", 0), ("rbert", 1)]
+    options["settings"] = replace(quick, learning_rate=1e-4)  # another setting is another run
+    results.run_missing(*job, ["plain"], [0], **options)
+    assert len(results.read_results(log)) == 5
+    row = results.read_results(log)[0]
+    assert row["weights"] == results.weights_of(tiny) and len(row["outcomes"]) == 8
+    other = json.dumps({**row, "weights": "newer"}) + "\n"
+    log.write_text(log.read_text(encoding="utf-8") + other, encoding="utf-8")
+    assert {row["weights"] for row in results.read_results(log)} == {"newer"}
+    assert len(results.read_results(log, results.weights_of(tiny))) == 5
+    assert results.read_results(tmp_path / "nothing") == []
 
 
 # --- measures ------------------------------------------------------------------------------------

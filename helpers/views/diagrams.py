@@ -81,9 +81,9 @@ def draw_sum(rows: Mapping[str, Sequence[str]], title: str) -> Axes:
         y = 0.55 * (len(rows) - 1 - number)
         ax.text(-0.7, y + 0.17, name, ha="right", va="center")
         different = list(dict.fromkeys(labels))
+        palette = ["#f3f4f6", *COLOURS[1:3]] if len(different) <= 3 else [COLOURS[4]] * len(labels)
         for position, label in enumerate(labels):
-            shade = different.index(label) if len(different) <= 3 else 4
-            box(ax, position, y, label, "#f3f4f6" if label == different[0] else COLOURS[shade])
+            box(ax, position, y, label, palette[different.index(label)])
             if number:
                 ax.text(position, y + 0.45, "+", ha="center", va="center", fontsize=8)
     ax.set(xlim=(-2.3, len(labels) - 0.4), ylim=(-0.1, 0.55 * len(rows)), title=title)
