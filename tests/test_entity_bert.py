@@ -20,7 +20,7 @@ from transformers import (
 from helpers import ROOT, CourseError, resources
 from helpers.__main__ import main
 from helpers.entity_bert import metrics, pretraining, results, spans
-from helpers.entity_bert.model import EntityBert, add_markers
+from helpers.entity_bert.model import EntityBert
 from helpers.entity_bert.spans import TYPES, VARIANTS, Variant, encode, make_example
 from helpers.entity_bert.train import (
     RelationExtractor,
@@ -211,10 +211,15 @@ def test_window_keeps_both_entities_or_says_why_not():
 
 def make_marked(variant: Variant) -> BertTokenizerFast:
     tokenizer = make_tokenizer()
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": spans.SPECIAL_TOKENS.get(variant.markers, [])}
-    )
+    name = next(name for name in VARIANTS if VARIANTS[name] == variant)
+    tags = spans.SPECIAL_TOKENS.get(variant.markers, [])
+    assert spans.add_special_tokens(tokenizer, name) == len(tags)
     return tokenizer
+
+
+def add_markers(model, tokenizer):
+    spans.add_special_tokens(tokenizer, model.config.entity_variant)
+    model.resize_token_embeddings(len(tokenizer))
 
 
 @given(st.data())
@@ -474,7 +479,7 @@ def test_same_seed_same_model(tiny):
     assert not torch.equal(once.classifier.weight, other.classifier.weight)
 
 
-def test_span_that_does_not_fit_is_named_before_training(tiny):
+def test_span_that_does_not_fit_is_named_before_training(tiny, tmp_path):
     class Never(TrainerCallback):
         def on_train_begin(self, *arguments, **kwargs):
             raise AssertionError
@@ -482,6 +487,11 @@ def test_span_that_does_not_fit_is_named_before_training(tiny):
     long = example("이순신" + " 가" * 40 + " 조선")
     with pytest.raises(CourseError, match="^2번째 예: 두 개체와"):
         train([example(), long], "plain", tiny, settings=QUICK, callbacks=[Never()])
+    for name, items in (("train", [example()]), ("test", [example(), long])):
+        (tmp_path / name).write_text(json.dumps(items), encoding="utf-8")
+    files = tmp_path / "train", tmp_path / "test"
+    with pytest.raises(CourseError, match="^2번째 예: 두 개체와"):
+        evaluate(*files, "tags", model=tiny, settings=QUICK, callbacks=[Never()])
 
 
 @pytest.mark.parametrize(

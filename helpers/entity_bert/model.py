@@ -7,7 +7,7 @@ from torch import nn
 from transformers import BertModel, BertPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from helpers.entity_bert.spans import ROWS, SPECIAL_TOKENS, find_variant
+from helpers.entity_bert.spans import ROWS, find_variant
 
 
 class EntityBert(BertPreTrainedModel):
@@ -89,13 +89,3 @@ class EntityBert(BertPreTrainedModel):
             weights = inside / inside.sum(-1, keepdim=True)
             vectors.append(weights.to(hidden.dtype) @ hidden)
         return torch.tanh(self.dense(torch.cat(vectors, dim=1).flatten(1)))
-
-
-def add_markers(model: EntityBert, tokenizer: Any) -> None:
-    """Make the variant's tags special tokens of the tokenizer, with rows of their own in the model.
-
-    The new rows are drawn around the mean of the old ones (transformers' `mean_resizing`).
-    """
-    new = SPECIAL_TOKENS.get(model.variant.markers)
-    if new and tokenizer.add_special_tokens({"additional_special_tokens": new}):
-        model.resize_token_embeddings(len(tokenizer))

@@ -69,6 +69,15 @@ def find_variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
+def add_special_tokens(tokenizer: Any, variant: str) -> int:
+    """Make the variant's tags special tokens of the tokenizer; give how many are new.
+
+    A model then needs as many rows more: `model.resize_token_embeddings(len(tokenizer))`.
+    """
+    tags = SPECIAL_TOKENS.get(find_variant(variant).markers, [])
+    return tokenizer.add_special_tokens({"additional_special_tokens": tags}) if tags else 0
+
+
 def read_examples(path: str | os.PathLike) -> list[dict]:
     """Read a file in KLUE-RE's format: a JSON list of sentences with two entities and a label.
 

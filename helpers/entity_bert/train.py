@@ -22,8 +22,14 @@ from transformers import (
 from helpers import CourseError
 from helpers.course import bf16_supported, device_name, profile_name, seed_everything
 from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes
-from helpers.entity_bert.model import EntityBert, add_markers
-from helpers.entity_bert.spans import encode, find_variant, make_example, read_examples
+from helpers.entity_bert.model import EntityBert
+from helpers.entity_bert.spans import (
+    add_special_tokens,
+    encode,
+    find_variant,
+    make_example,
+    read_examples,
+)
 from helpers.resources import load_model, load_tokenizer
 
 WARMUP = 0.1  # of all steps
@@ -78,7 +84,8 @@ def train(
         raise CourseError(
             f"모델은 {longest}토큰까지만 읽습니다. max_length를 그 이하로 줄이십시오."
         )
-    add_markers(net, tokenizer)
+    if add_special_tokens(tokenizer, variant):  # new rows are drawn around the mean of the old ones
+        net.resize_token_embeddings(len(tokenizer))
     if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
         net.set_attn_implementation("eager")
     rows = encode_all(tokenizer, examples, variant, settings.max_length)
@@ -228,10 +235,13 @@ def evaluate(
 
     Raises CourseError as `read_examples` and `train` do, before any training.
     """
-    find_variant(variant)
     settings = settings or Settings()
+    check_settings(settings)
     examples, unseen = read_examples(train_file), read_examples(test_file)
     labels = label_names(examples, unseen)
+    tokenizer = load_tokenizer(model)
+    add_special_tokens(tokenizer, variant)
+    encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
     start = time.perf_counter()
     trained, tokenizer = train(
         examples, variant, model, seed, labels=labels, settings=settings, callbacks=callbacks
