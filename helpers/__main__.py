@@ -233,7 +233,7 @@ def evaluate_entity_bert(
     seed: int = 0,
     model: Annotated[str, typer.Option(help="출발 모델의 이름이나 폴더.")] = "mini-bert-ko",
     epochs: float = 5,
-    learning_rate: float = 1e-4,
+    learning_rate: float = 2e-4,
     batch_size: int = 16,
     max_length: Annotated[int, typer.Option(help="긴 문장에서 남길 토큰 수.")] = 256,
     output: Annotated[Path | None, typer.Option(help="배운 모델을 저장할 폴더입니다.")] = None,

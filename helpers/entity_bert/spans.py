@@ -43,13 +43,14 @@ VARIANTS = {
     "typed_tags": Variant("typed_tags", None, "cls"),
     "typed_punctuation": Variant("punctuation", None, "cls"),
     "entity_embedding_cls": Variant(None, "role", "cls"),
-    "entity_pooling": Variant(None, None, "cls+starts"),
-    "entity_embedding": Variant(None, "role", "cls+starts"),
-    "typed_entity_embedding": Variant(None, "typed", "cls+starts"),
-    "tags_and_entity_embedding": Variant("tags", "role", "cls+starts"),
+    "entity_embedding_starts": Variant(None, "role", "cls+starts"),
+    "entity_pooling": Variant(None, None, "cls+means"),
+    "entity_embedding": Variant(None, "role", "cls+means"),
+    "typed_entity_embedding": Variant(None, "typed", "cls+means"),
+    "tags_and_entity_embedding": Variant("tags", "role", "cls+means"),
     "rbert": Variant("tags", None, "cls+means"),
     "entity_start": Variant("tags", None, "starts"),
-    "best": Variant("punctuation", "role", "cls+starts"),
+    "best": Variant("punctuation", "role", "cls+means"),
 }
 ROWS = {None: 0, "entity": 2, "role": 3, "typed": 1 + 2 * len(TYPES)}
 SPECIAL_TOKENS = {
