@@ -535,7 +535,12 @@ def test_command_line_prints_one_json_line(tiny, tmp_path, monkeypatch, capsys):
     assert (row["variant"], row["seed"]) == ("entity_start", 3)
     assert 0 <= row["micro_f1"] <= 100 and 0 <= row["auprc"] <= 100 and row["seconds"] > 0
     assert RelationExtractor.from_pretrained(tmp_path / "kept").model.config.num_labels == 2
-    for wrong, words in ((["--variant", "none"], "'none'"), (["--epochs", "0"], "epochs")):
+    occupied = tmp_path / "train.json"  # a file where the folder should be
+    for wrong, words in (
+        (["--variant", "none"], "'none'"),
+        (["--epochs", "0"], "epochs"),
+        (["--output", occupied], "폴더를 만들 수 없습니다"),
+    ):
         code, out, error = run(*wrong)
         assert (code, out) == (2, "") and len(error.splitlines()) == 1
         assert error.startswith("오류: ") and words in error

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,13 @@ def evaluate(
     tokenizer = load_tokenizer(model)
     add_special_tokens(tokenizer, variant)
     encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
+    if output:
+        try:
+            Path(output).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CourseError(
+                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
+            ) from error
     start = time.perf_counter()
     trained, tokenizer = train(
         examples, variant, model, seed, labels=labels, settings=settings, callbacks=callbacks
