@@ -1,4 +1,4 @@
-"""The command line: `python -m helpers doctor | run | pretrain | evaluate | fetch`.
+"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch`.
 
 It calls what the notebooks call.
 """
@@ -137,6 +137,60 @@ def pretrain(
     run_pretraining(**options, callbacks=[PrintLog()])
 
 
+@app.command()
+def chat(
+    encoder: Annotated[str, typer.Option(help="문장 인코더의 이름이나 폴더.")] = "mini-sentence-ko",
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="자신의 질문과 답: question과 answer 열이 있는 TSV(또는 .csv) 파일."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="이 점수(cosine)보다 낮으면 모른다고 답합니다.")
+    ] = None,
+) -> None:
+    """질문을 한 줄씩 읽고 답합니다. Ctrl-D나 Ctrl-C로 끝냅니다."""
+    from helpers.course import be_quiet, profile_name
+    from helpers.similarity_chatbot import (
+        SimilarityChatbot,
+        course_chatbot,
+        load_sentence_encoder,
+        read_table,
+        talk,
+    )
+
+    be_quiet(profile_name())
+    rows = read_table(questions, "question", "answer") if questions else []
+    chatbot = course_chatbot(load_sentence_encoder(encoder))
+    if rows:  # the threshold of the course's pairs stands in until there are queries to learn from
+        texts = ([row[column] for row in rows] for column in ("question", "answer"))
+        chatbot = SimilarityChatbot(*texts, chatbot.encoder, chatbot.threshold)
+    if threshold is not None:
+        chatbot.threshold = threshold
+    talk(chatbot)
+
+
+@evaluate.command("similarity_chatbot")
+def evaluate_similarity_chatbot(
+    questions: Annotated[
+        Path, typer.Option(help="저장할 질문: id와 question 열이 있는 TSV(또는 .csv) 파일.")
+    ],
+    queries: Annotated[
+        Path, typer.Option(help="물을 말: query와, 맞는 질문의 id 열이 있는 TSV(또는 .csv) 파일.")
+    ],
+    encoder: Annotated[str, typer.Option(help="문장 인코더의 이름이나 폴더.")] = "mini-sentence-ko",
+    pooling: Annotated[str, typer.Option(help="mean, cls, pooler 가운데 하나입니다.")] = "mean",
+) -> None:
+    """맞는 질문을 얼마나 찾는지 재어 JSON 한 줄로 씁니다."""
+    import json
+
+    from helpers.course import be_quiet, profile_name
+    from helpers.similarity_chatbot import evaluate_retrieval, load_sentence_encoder
+
+    be_quiet(profile_name())
+    result = evaluate_retrieval(questions, queries, load_sentence_encoder(encoder, pooling))
+    print(json.dumps(result))
+
+
 @evaluate.command("korean_pretraining")
 def evaluate_korean_pretraining(
     model: Annotated[str, typer.Option(help="모델의 이름이나 폴더.")],
@@ -169,6 +223,40 @@ def evaluate_korean_pretraining(
         show_progress=sys.stderr.isatty(),
     )
     print(json.dumps(asdict(result)))
+
+
+@evaluate.command("entity_bert")
+def evaluate_entity_bert(
+    train: Annotated[Path, typer.Option(help="배울 파일(KLUE-RE 형식의 JSON)입니다.")],
+    test: Annotated[Path, typer.Option(help="잴 파일(KLUE-RE 형식의 JSON)입니다.")],
+    variant: Annotated[str, typer.Option(help="개체를 알리는 방법입니다.")] = "entity_embedding",
+    seed: int = 0,
+    model: Annotated[str, typer.Option(help="출발 모델의 이름이나 폴더.")] = "mini-bert-ko",
+    epochs: float = 5,
+    learning_rate: float = 2e-4,
+    batch_size: int = 16,
+    max_length: Annotated[int, typer.Option(help="긴 문장에서 남길 토큰 수.")] = 256,
+    output: Annotated[Path | None, typer.Option(help="배운 모델을 저장할 폴더입니다.")] = None,
+) -> None:
+    """관계 추출을 배우고 재어(micro F1, AUPRC) JSON 한 줄로 씁니다."""
+    import json
+
+    from helpers.course import be_quiet, profile_name
+    from helpers.entity_bert.train import ProgressBar, Settings
+    from helpers.entity_bert.train import evaluate as evaluate_relations
+
+    be_quiet(profile_name())
+    result = evaluate_relations(
+        train,
+        test,
+        variant,
+        seed,
+        model=model,
+        settings=Settings(epochs, learning_rate, batch_size, max_length),
+        output=output,
+        callbacks=[ProgressBar()] if sys.stderr.isatty() else [],
+    )
+    print(json.dumps({k: v for k, v in asdict(result).items() if k != "outcomes"}))
 
 
 def spread(arguments: list[str]) -> list[str]:

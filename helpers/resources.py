@@ -6,8 +6,10 @@
 """
 
 import hashlib
+import json
 import os
 import re
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +106,14 @@ CATALOGUE = {
             fallback="korean-documents",
         ),
         Resource(
+            "chatbot-pairs",
+            "table",
+            "강의를 위해 새로 쓴 질문과 답",
+            "CC BY 4.0",
+            "512쌍",
+            path="similarity_chatbot/qa.tsv",
+        ),
+        Resource(
             "chatbot-data",
             "table",
             "일상 대화 질문과 답(songys/Chatbot_data)",
@@ -111,6 +121,25 @@ CATALOGUE = {
             "11,823행",
             url="https://raw.githubusercontent.com/songys/Chatbot_data/master/ChatbotData.csv",
             sha256="287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2",
+            fallback="chatbot-pairs",
+        ),
+        Resource(
+            "relation-sentences",
+            "table",
+            "강의를 위해 새로 쓴 관계 추출 문장",
+            "CC BY 4.0",
+            "1,133개",
+            path="entity_bert",
+        ),
+        Resource(
+            "klue-re",
+            "table",
+            "KLUE의 관계 추출 문장(train, validation)",
+            "CC BY-SA 4.0",
+            "40,235개",
+            url="hub:klue/klue/re",
+            revision="349481ec73fff722f88e0453ca05c77a447d967c",
+            fallback="relation-sentences",
         ),
     )
 }
@@ -181,7 +210,7 @@ def fetch(name: str) -> Path:
         return _download(resource)
     if resource.kind == "model":
         return _hub_model(resource.url.removeprefix("hub:"))
-    return _hub_text(resource)
+    return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
 
 
 def cache_folder() -> Path:
@@ -283,14 +312,7 @@ def _hub_text(resource: Resource) -> Path:
     target = cache_folder() / f"{resource.name}.txt"
     if target.exists():
         return target
-    owner, name, folder = resource.url.removeprefix("hub:").split("/")
-    snapshot = _hub_folder(
-        f"{owner}/{name}",
-        repo_type="dataset",
-        revision=resource.revision,
-        allow_patterns=[f"{folder}/*.parquet"],
-    )
-    files = sorted(map(str, snapshot.glob(f"{folder}/*.parquet")))
+    files = [str(path) for path in _hub_parquet(resource)]
     rows = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -300,6 +322,49 @@ def _hub_text(resource: Resource) -> Path:
             if len(sentences) > 1:
                 file.write("\n".join(sentences) + "\n\n")
     return part.replace(target)
+
+
+def _hub_table(resource: Resource) -> Path:
+    """Write a hub data set as a folder of JSON lists, one a split: train.json, test.json ...
+
+    Numbers of classes become their names. Without a test split the validation split is the test.
+    """
+    import datasets
+
+    target = cache_folder() / resource.name
+    if target.exists():
+        return target
+    files: dict[str, list[str]] = {}
+    for path in _hub_parquet(resource):  # train-00000-of-00001.parquet
+        files.setdefault(path.name.split("-")[0], []).append(str(path))
+    if "test" not in files:
+        files["test"] = files.pop("validation")
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for split, paths in files.items():
+        rows = datasets.load_dataset("parquet", data_files=paths, split="train")
+        names = {
+            column: feature.names
+            for column, feature in rows.features.items()
+            if isinstance(feature, datasets.ClassLabel)
+        }
+        table = [{**row, **{c: names[c][row[c]] for c in names}} for row in rows]
+        with (part / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
+            json.dump(table, file, ensure_ascii=False)
+    return part.replace(target)
+
+
+def _hub_parquet(resource: Resource) -> list[Path]:
+    """The parquet files of 'hub:owner/name/folder', brought into the hub's cache."""
+    owner, name, folder = resource.url.removeprefix("hub:").split("/")
+    snapshot = _hub_folder(
+        f"{owner}/{name}",
+        repo_type="dataset",
+        revision=resource.revision,
+        allow_patterns=[f"{folder}/*.parquet"],
+    )
+    return sorted(snapshot.glob(f"{folder}/*.parquet"))
 
 
 def _hub_folder(repository: str, **options: Any) -> Path:

@@ -5,6 +5,8 @@ At least two an exercise; tests/test_exercises.py checks that none is missing.
 
 import math
 
+import numpy as np
+
 
 def _masks_in_place(tokens, positions, rolls, random_token):
     for position in positions:
@@ -23,6 +25,53 @@ def _top(values, ids):
 
 def _ratio(tokens, texts):
     return sum(map(len, tokens)) / sum(len(text.split()) for text in texts)
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _centre_in_place(vectors):
+    vectors -= vectors.mean(axis=0)
+    return _unit(vectors)
+
+
+def _contrast(cosines, temperature):
+    scores = cosines / temperature
+    return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - np.diag(scores)))
+
+
+def _tag(text, span, name, after=1):
+    start, end = span
+    word, rest = text[start : end + after or None], text[end + after :]
+    return f"{text[:start]}[{name}]{word}[/{name}]{rest}"
+
+
+def _swap_in_place(example):
+    subject = example["subject_entity"]
+    example["subject_entity"] = example["object_entity"]
+    example["object_entity"] = subject
+    return example
+
+
+def _swap_and_lose(example):
+    swapped = dict(example)
+    swapped["subject_entity"] = swapped["object_entity"]
+    swapped["object_entity"] = swapped["subject_entity"]
+    return swapped
+
+
+def _swap_words_only(example):
+    subject, object = example["subject_entity"], example["object_entity"]
+    swapped = dict(example)
+    swapped["subject_entity"] = {**subject, "word": object["word"]}
+    swapped["object_entity"] = {**object, "word": subject["word"]}
+    return swapped
+
+
+def _masks_the_first_chunk_in_place(tokens, chunks, chosen):
+    tokens[:3] = ["[MASK]"] * 3
+    return tokens
 
 
 WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
@@ -94,6 +143,57 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda logits, k: _top([0.4, 0.3], [1, 2]), "첫 확률"),
         ],
     },
+    "similarity_chatbot": {
+        "q1": [
+            (lambda a, b: a @ b, "내적만"),
+            (lambda a, b: a @ b / np.linalg.norm(a), "한쪽의 길이"),
+            (lambda a, b: a @ b / (a @ a) / (b @ b), "제곱근"),
+            (lambda a, b: a * b, "수 하나"),
+            (lambda a, b: 0.5, "0.96이어야"),
+            (lambda a, b: 0.96, "영벡터"),
+        ],
+        "q2": [
+            (lambda q, Q, answers: answers[np.argmax(Q @ q)], "내적이 가장 큰"),
+            (lambda q, Q, answers: int(np.argmax(Q @ q)), "번호가 아니라"),
+            (lambda q, Q, answers: answers[np.argmin(Q @ q)], "가장 먼"),
+            (lambda q, Q, answers: answers[1], "돌려주어야"),
+        ],
+        "q3": [
+            (lambda ranks: sum(1 / r for r in ranks if r) / 3, "찾지 못한"),
+            (lambda ranks: sum(1 / r for r in ranks if r), "더하기만"),
+            (lambda ranks: sum(r for r in ranks if r) / 3, "순위의 평균"),
+            (lambda ranks: 4 / sum(r for r in ranks if r), "평균 순위의 역수"),
+            (lambda ranks: [1 / r for r in ranks if r], "수 하나"),
+            (lambda ranks: 1.0, "0.4375"),
+            (lambda ranks: sum(1 / r for r in ranks) / 4, "TypeError"),
+        ],
+        "q4": [
+            (lambda v: v - v.mean(axis=0), "빼기만"),
+            (lambda v: v / np.linalg.norm(v, axis=1, keepdims=True), "길이만"),
+            (lambda v: _unit(v - v.mean(axis=1, keepdims=True)), "줄마다 평균"),
+            (lambda v: v.mean(axis=0), "같은 모양"),
+            (_centre_in_place, "새 배열"),
+            (lambda v: 2 * _unit(v - v.mean(axis=0)), "첫 줄이"),
+        ],
+        "q5": [
+            (lambda cosines, t: _contrast(cosines, 1.0), "나누지 않았습니다"),
+            (lambda cosines, t: _contrast(cosines, 1 / t), "온도를 곱했습니다"),
+            (lambda cosines, t: -_contrast(cosines, t), "부호"),
+            (lambda cosines, t: 3 * _contrast(cosines, t), "더하기만"),
+            (lambda cosines, t: _contrast(cosines.T, t), "세로로"),
+            (lambda cosines, t: np.diag(cosines), "수 하나"),
+            (lambda cosines, t: 0.0, "여야 하는데"),
+        ],
+        "q6": [
+            (lambda s, r, t: (2 / 5, 1.0), ">="),
+            (lambda s, r, t: (2 / 3, 3 / 5), "순서가"),
+            (lambda s, r, t: (3, 2 / 3), "비율입니다"),
+            (lambda s, r, t: (3 / 5, 2 / 5), "답한 질의만"),
+            (lambda s, r, t: 3 / 5, "두 값"),
+            (lambda s, r, t: (1.0, 3 / 5), "(0.6, 0.667)"),
+            (lambda s, r, t: (3 / 5, 2 / 3), "하나도 답하지"),
+        ],
+    },
     "korean_pretraining": {
         "q1": [
             (lambda tok, texts: _ratio([tok(t)["input_ids"] for t in texts], texts), "특수 토큰"),
@@ -140,6 +240,61 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda loss, tokens, characters: loss * tokens / characters, "nats"),
             (lambda loss, tokens, characters: loss / math.log(2), "토큰당 비트"),
             (lambda loss, tokens, characters: loss * math.log(2) * tokens / characters, "나눕니다"),
+        ],
+    },
+    "entity_bert": {
+        "q1": [
+            (lambda n, s, o: [int(i in s or i in o) for i in range(n)], "구별하십시오"),
+            (lambda n, s, o: [1 if i in o else 2 * (i in s) for i in range(n)], "거꾸로"),
+            (lambda n, s, o: [1 if i == s[0] else 2 * (i == o[0]) for i in range(n)], "첫 토큰만"),
+            (lambda n, s, o: [1] * len(s) + [2] * len(o), "6개여야"),
+            (lambda n, s, o: [0, *[1] * len(s), 0, *[2] * len(o), 0][:n], "앞에 올 수도"),
+        ],
+        "q2": [
+            (lambda text, s, o: _tag(_tag(text, o, "OBJ", 0), s, "SUB", 0), "마지막 글자"),
+            (lambda text, s, o: _tag(_tag(text, s, "SUB"), o, "OBJ"), "뒤의 자리가 밀립니다"),
+            (lambda text, s, o: _tag(_tag(text, o, "SUB"), s, "OBJ"), "태그가 바뀌었습니다"),
+            (lambda text, s, o: _tag(_tag(text, o, "OBJ"), s, "SUB"), "뒤인 것부터"),
+            (lambda text, s, o: text, "네 개를 모두"),
+        ],
+        "q3": [
+            (
+                lambda offsets, a, b: [
+                    i for i, (s, e) in enumerate(offsets) if a <= s and e <= b + 1
+                ],
+                "한 글자라도",
+            ),
+            (
+                lambda offsets, a, b: [i for i, (s, e) in enumerate(offsets) if s <= b and e >= a],
+                "둘째 수는",
+            ),
+            (lambda offsets, a, b: [i for i, _ in enumerate(offsets)][:3], "너무 많습니다"),
+            (lambda offsets, a, b: [b], "[0, 1]이어야"),
+        ],
+        "q4": [
+            ((12 * 384, 13 * 384), "서로 다른 토큰"),
+            ((24 * 384, 12 * 384), "0번 행"),
+            ((24 * 384, 3 * 384), "종류를 구별하는"),
+            ((24, 13), "행을 세십시오"),
+        ],
+        "q5": [
+            (lambda g, p: sum(map(str.__eq__, g, p)) / len(g), "정확도"),
+            (lambda g, p: 2 * sum(map(str.__eq__, g, p)) / 6, "맞힌 것까지"),
+            (lambda g, p: 1 / 6, "2를 빠뜨렸습니다"),
+            (lambda g, p: [1, 3, 3], "수 하나"),
+        ],
+        "q6": [
+            (lambda example: dict(example), "바뀌지 않았습니다"),
+            (_swap_in_place, "복사"),
+            (_swap_and_lose, "같아졌습니다"),
+            (_swap_words_only, "통째로"),
+        ],
+        "q7": [
+            (lambda t, c, n: [("[MASK]" if i == 0 else x) for i, x in enumerate(t)], "첫 토큰만"),
+            (lambda t, c, n: ["[MASK]"] * 4 + t[4:], "'은'은"),
+            (lambda t, c, n: ["[MASK]"] * 3 + t[3:4] + ["[MASK]"] + t[5:], "고른(chosen)"),
+            (lambda t, c, n: ["[MASK]"] + t[3:], "토큰의 수"),
+            (_masks_the_first_chunk_in_place, "복사"),
         ],
     },
 }

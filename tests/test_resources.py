@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import datasets
 import huggingface_hub
 import pandas
 import pytest
@@ -29,7 +31,7 @@ def test_catalogue_entry_can_be_verified(entry):
     assert entry.description and entry.licence and entry.rows
     if entry.url and entry.url.startswith("https:"):
         assert len(bytes.fromhex(entry.sha256)) == 32
-    if entry.url and entry.kind == "text":
+    if entry.url and entry.url.startswith("hub:") and entry.kind != "model":
         assert len(bytes.fromhex(entry.revision)) == 20  # a commit, not a branch that moves
     if entry.fallback:
         assert CATALOGUE[entry.fallback].path and CATALOGUE[entry.fallback].kind == entry.kind
@@ -296,6 +298,33 @@ def test_wikipedia_becomes_sentences_and_documents(hub, profile):
     ((repository, options),) = hub.asked  # once: the second call reads the cache
     assert repository == "wikimedia/wikipedia"
     assert options["revision"] == CATALOGUE["korean-wikipedia"].revision
+
+
+def test_klue_re_becomes_files_with_named_labels(hub, profile):
+    profile("full")
+    (hub.folder / "re").mkdir()
+    entity = {"word": "가", "start_idx": 0, "end_idx": 0, "type": "PER"}
+    features = datasets.Features(
+        {
+            "sentence": datasets.Value("string"),
+            "subject_entity": {k: datasets.Value("string") for k in ("word", "type")}
+            | {k: datasets.Value("int32") for k in ("start_idx", "end_idx")},
+            "label": datasets.ClassLabel(names=["no_relation", "org:dissolved"]),
+        }
+    )
+    for split, labels in (("train", [1, 0]), ("validation", [0])):
+        rows = [{"sentence": "가나", "subject_entity": entity, "label": i} for i in labels]
+        table = datasets.Dataset.from_list(rows, features=features)
+        table.to_parquet(hub.folder / "re" / f"{split}-00000-of-00001.parquet")
+    folder = resources.data_path("klue-re")
+    assert sorted(path.name for path in folder.iterdir()) == ["test.json", "train.json"]
+    train = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    assert [row["label"] for row in train] == ["org:dissolved", "no_relation"]
+    assert train[0]["subject_entity"] == entity
+    assert resources.data_path("klue-re") == folder
+    ((repository, options),) = hub.asked  # once: the second call reads the cache
+    assert repository == "klue/klue" and options["allow_patterns"] == ["re/*.parquet"]
+    assert options["revision"] == CATALOGUE["klue-re"].revision
 
 
 def test_hub_model_comes_without_pickles(hub, profile, tiny):

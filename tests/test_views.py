@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from helpers.views import charts, tokens
+from helpers import CourseError
+from helpers.views import charts, diagrams, tokens
+from helpers.views.relation import LIMIT, RelationExplorer
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +78,52 @@ def test_live_loss_follows_a_trainers_log(tmp_path):
     state.is_world_process_zero = False
     live.on_log(*arguments, logs={"loss": 1.0})
     assert live.points["loss"] == ([10], [5.0])
+
+
+def test_sum_of_embeddings_has_a_row_each_and_a_plus_between():
+    ax = diagrams.draw_sum({"토큰": ["이", "##순신은"], "개체": ["E1", "E1"]}, "입력")
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == ["토큰", "이", "##순신은", "개체", "E1", "+", "E1", "+"]
+
+
+def explorer(text="이순신은 무신이다."):
+    asked = []
+
+    def relations(sentence, subject, object):
+        asked.append((sentence, subject, object))
+        if sentence[subject[0]] == "!":
+            raise CourseError("<b>안 됩니다.</b>")
+        return {"<i>관계</i>": 0.25, "no_relation": 0.75}
+
+    return RelationExplorer(relations, text), asked
+
+
+def test_relations_are_asked_once_both_entities_are_marked():
+    view, asked = explorer()
+    view.mark("주어(subject)", 0, 2)
+    assert asked == [] and "목적어(object)의 첫 글자" in view._shown.value
+    view.mark("목적어(object)", 6, 5)
+    assert asked == [("이순신은 무신이다.", (0, 2), (5, 6))]
+    shown = view._shown.value
+    assert shown.index("no_relation") < shown.index("&lt;i&gt;관계")  # the most probable first
+    assert "<i>" not in shown and "75.0%" in shown
+    assert [button.description for button in view._sentence.children][:5] == [*"이순신은", "\xa0"]
+
+
+def test_marked_letters_are_coloured_until_the_sentence_changes():
+    view, _ = explorer()
+    view.mark("주어(subject)", 0, 1)
+    colours = [button.style.button_color for button in view._sentence.children]
+    assert colours[0] == colours[1] != colours[2]
+    view._typed.value = "세종은 왕이다."
+    assert {button.style.button_color for button in view._sentence.children} == {"transparent"}
+    assert "주어(subject)의 첫 글자" in view._shown.value
+
+
+def test_error_is_a_sentence_and_a_long_text_is_cut():
+    view, _ = explorer("! 가" + "나" * LIMIT)
+    assert len(view._sentence.children) == LIMIT and f"앞의 {LIMIT}자만" in view._shown.value
+    view.mark("주어(subject)", 0, 0)
+    view.mark("목적어(object)", 2, 2)
+    assert "&lt;b&gt;안 됩니다." in view._shown.value and "<b>안" not in view._shown.value
+    assert "JupyterLab이나 Colab" in repr(view)

@@ -113,3 +113,47 @@ def test_tokenisation_stages_follow_the_typing(server, run_cell):
     expect(shown).to_contain_text("<b>한국</b><img src=x")  # the text itself, as it was typed
     assert shown.locator("img").count() == 0
     assert page.title() != "attacked"
+
+
+RELATION_CELL = """\
+from helpers.views.relation import RelationExplorer
+
+
+def relations(sentence, subject, object):
+    words = [sentence[first : last + 1] for first, last in (subject, object)]
+    return {"/".join(words): 0.75, "no_relation": 0.25}
+
+
+RelationExplorer(relations, "이순신은 조선의 무신이다.")"""
+
+
+def test_entities_are_marked_with_the_mouse(server, run_cell):
+    page = run_cell(RELATION_CELL)
+    output = page.locator(".jp-OutputArea-output")
+    letters = output.locator(".widget-box button.jupyter-button:not(.widget-toggle-button)")
+    shown = output.locator(".widget-html-content")
+    expect(letters).to_have_count(len("이순신은 조선의 무신이다."))
+    letters.nth(0).click()
+    letters.nth(2).click()  # 이순신, without its particle
+    expect(shown).to_contain_text("주어(subject): 이순신")
+    letters.nth(6).click()
+    letters.nth(5).click()  # backwards is fine
+    expect(shown).to_contain_text("목적어(object): 조선")
+    expect(shown).to_contain_text("이순신/조선")
+    expect(shown).to_contain_text("75.0%")
+    page.screenshot(path=os.environ.get("COURSE_SCREENSHOT", str(server[2] / "relation.png")))
+    output.locator(".widget-toggle-button", has_text="주어").click()
+    letters.nth(9).click()
+    letters.nth(10).click()
+    expect(shown).to_contain_text("무신/조선")
+    box = output.locator("input[type=text]")
+    attack = "<b>가</b><img src=x onerror=\"document.title='attacked'\">"
+    box.fill(attack)
+    expect(letters).to_have_count(len(attack))
+    letters.nth(0).click()
+    letters.nth(7).click()
+    letters.nth(8).click()
+    letters.nth(len(attack) - 1).click()
+    expect(shown).to_contain_text("<b>가</b>/<img src=x")  # the text itself, as it was typed
+    assert shown.locator("img").count() == 0
+    assert page.title() != "attacked"

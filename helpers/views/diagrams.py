@@ -71,6 +71,25 @@ def draw_head(
     return ax
 
 
+def draw_sum(rows: Mapping[str, Sequence[str]], title: str) -> Axes:
+    """draw_sum({"토큰": ["이", "##순신은"], "개체": ["E1", "E1"]}, "입력") -> rows of boxes, a + between.
+
+    One column a token. In a row of up to three different labels each label has its own colour.
+    """
+    ax = blank_axes(max(4.5, 0.72 * len(next(iter(rows.values()))) + 1.4), 0.55 * len(rows) + 0.5)
+    for number, (name, labels) in enumerate(rows.items()):
+        y = 0.55 * (len(rows) - 1 - number)
+        ax.text(-0.7, y + 0.17, name, ha="right", va="center")
+        different = list(dict.fromkeys(labels))
+        palette = ["#f3f4f6", *COLOURS[1:3]] if len(different) <= 3 else [COLOURS[4]] * len(labels)
+        for position, label in enumerate(labels):
+            box(ax, position, y, label, palette[different.index(label)])
+            if number:
+                ax.text(position, y + 0.45, "+", ha="center", va="center", fontsize=8)
+    ax.set(xlim=(-2.3, len(labels) - 0.4), ylim=(-0.1, 0.55 * len(rows)), title=title)
+    return ax
+
+
 ARROW = {"arrowstyle": "->", "color": EDGE}
 
 

@@ -1,0 +1,91 @@
+"""A BERT with a fourth embedding that says what is an entity, and a classifier that reads them."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import BertModel, BertPreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from helpers.entity_bert.spans import ROWS, find_variant
+
+
+class EntityBert(BertPreTrainedModel):
+    """EntityBert.from_pretrained(folder, entity_variant="entity_embedding", num_labels=30).
+
+    Starts from any BERT; `save_pretrained` and `from_pretrained` keep the variant and all weights.
+    The entity embedding begins at zero, so that at first the model computes what the pretrained BERT
+    computes; it is added, not multiplied, so its gradient is not zero. Row 0 (no entity) stays zero.
+    Raises CourseError for an unknown variant.
+    Sources: Wu & He 2019, "R-BERT", https://arxiv.org/abs/1905.08284 (pooling 'cls+means');
+    Baldini Soares et al. 2019, "Matching the Blanks", https://arxiv.org/abs/1906.03158 ('starts').
+    """
+
+    def __init__(self, config: Any, entity_variant: str | None = None):
+        super().__init__(config)
+        config.entity_variant = entity_variant or getattr(
+            config, "entity_variant", "entity_embedding"
+        )
+        self.variant = find_variant(config.entity_variant)
+        parts = {"cls": 1, "starts": 2, "cls+starts": 3, "cls+means": 3}[self.variant.pooling]
+        self.bert = BertModel(config, add_pooling_layer=parts == 1)
+        if rows := ROWS[self.variant.ids]:
+            self.entity_embeddings = nn.Embedding(rows, config.hidden_size, padding_idx=0)
+        if parts > 1:
+            self.dense = nn.Linear(parts * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is getattr(self, "entity_embeddings", None):
+            nn.init.zeros_(module.weight)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        entity_ids: torch.Tensor | None = None,
+        starts: torch.Tensor | None = None,
+        spans: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits [batch, labels], and the cross-entropy where `labels` [batch] are given.
+
+        input_ids, attention_mask, entity_ids [batch, length]; starts [batch, 2]; spans [batch, 2, 2],
+        as `encode` gives them.
+        """
+        embedded = self.bert.embeddings.word_embeddings(input_ids)
+        if hasattr(self, "entity_embeddings") and entity_ids is not None:
+            embedded = embedded + self.entity_embeddings(entity_ids)
+        # BERT adds position and segment to `inputs_embeds`, and normalises the sum.
+        outputs = self.bert(inputs_embeds=embedded, attention_mask=attention_mask, **kwargs)
+        vector = self.dropout(self.pool(outputs, starts, spans))
+        logits = self.classifier(vector)
+        loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
+        return SequenceClassifierOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def pool(
+        self, outputs: Any, starts: torch.Tensor | None, spans: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The vector [batch, hidden] that the classifier reads: see `Variant.pooling`."""
+        pooling, hidden = self.variant.pooling, outputs.last_hidden_state
+        if pooling == "cls":
+            return outputs.pooler_output
+        vectors = [hidden[:, :1]] if pooling.startswith("cls") else []
+        if pooling.endswith("starts"):
+            rows = torch.arange(len(hidden), device=hidden.device)[:, None]
+            vectors.append(hidden[rows, starts])
+        else:
+            places = torch.arange(hidden.shape[1], device=hidden.device)
+            inside = (places >= spans[..., :1]) & (places < spans[..., 1:])  # [batch, 2, length]
+            weights = inside / inside.sum(-1, keepdim=True)
+            vectors.append(weights.to(hidden.dtype) @ hidden)
+        return torch.tanh(self.dense(torch.cat(vectors, dim=1).flatten(1)))

@@ -1,0 +1,205 @@
+"""Entity-aware pretraining: hide whole entities, not single tokens."""
+
+import functools
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy, pad
+from transformers import BertForMaskedLM, PrinterCallback, Trainer, TrainingArguments
+from transformers.modeling_outputs import MaskedLMOutput
+
+from helpers import CourseError
+from helpers.course import bf16_supported, device_name, profile_name, seed_everything
+from helpers.entity_bert.spans import compose, covered
+from helpers.entity_bert.train import WIDTH
+from helpers.resources import load_model, load_tokenizer
+
+NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
+Chunk = tuple[int, int]
+
+
+@functools.cache
+def _kiwi() -> Any:
+    from kiwipiepy import Kiwi  # 0.5 GB in memory: only for those who ask for nouns
+
+    return Kiwi(num_workers=1)
+
+
+def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
+    """find_chunks(["이순신 장군은 1545년에 태어났다."]) -> [[(0, 6), (8, 13)]]: likely entities.
+
+    Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL). A run
+    may go on after a space ("이순신 장군"), but not after or with a number. Character spans, half-open.
+    """
+    sentences = list(sentences)
+    found = []
+    for tokens, sentence in zip(_kiwi().tokenize(sentences), sentences, strict=True):
+        runs: list[list] = []
+        for token in tokens:
+            if token.tag not in NOUNS:
+                continue
+            last = runs[-1][-1] if runs else None
+            between = sentence[last.end : token.start] if last else None
+            numbers = {"SN", "NNB"} & {token.tag, last.tag} if last else set()
+            if between == "" or (between == " " and not numbers):
+                runs[-1].append(token)
+            else:
+                runs.append([token])
+        named = [run for run in runs if {"NNP", "SN", "SL"} & {noun.tag for noun in run}]
+        found.append([(run[0].start, run[-1].end) for run in named])
+    return found
+
+
+def chunk_rows(tokenizer: Any, sentences: Sequence[str], max_length: int = 128) -> list[dict]:
+    """Rows with input_ids and chunks, the entities' tokens (half-open), of sentences that have some."""
+    rows = []
+    for sentence, chunks in zip(sentences, find_chunks(sentences), strict=True):
+        text, spans = compose(sentence, chunks)
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        places = [covered(encoded["offset_mapping"], span) for span in spans]
+        places = [(first + 1, last + 1) for first, last in places if last <= max_length - 2]
+        ids = encoded["input_ids"][: max_length - 2]
+        if places:
+            ids = [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id]
+            rows.append({"input_ids": ids, "chunks": places})
+    return rows
+
+
+def choose_chunks(row: dict, share: float, rng: random.Random) -> list[int]:
+    """Tokens of whole entities, drawn until `share` of the sentence is hidden; at least one entity.
+
+    {"input_ids": [2, 7, 8, 9, 3], "chunks": [(1, 3)]} -> [1, 2]. Entities may share a token.
+    """
+    budget = share * (len(row["input_ids"]) - 2)
+    hidden: set[int] = set()
+    for first, last in rng.sample(row["chunks"], len(row["chunks"])):
+        if not hidden or len(hidden) + last - first <= budget:
+            hidden |= set(range(first, last))
+    return sorted(hidden)
+
+
+def choose_tokens(row: dict, share: float, rng: random.Random) -> list[int]:
+    """As many tokens as `choose_chunks` hides of this row, but any: the usual masking."""
+    count = len(choose_chunks(row, share, rng))
+    return sorted(rng.sample(range(1, len(row["input_ids"]) - 1), count))
+
+
+Chooser = Callable[[dict, float, random.Random], list[int]]
+
+
+def mask_batch(
+    rows: Sequence[dict], choose: Chooser, share: float, rng: random.Random, tokenizer: Any
+) -> dict[str, torch.Tensor]:
+    """Put [MASK] on the chosen tokens: input_ids, attention_mask and labels [batch, length]."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    shape = len(rows), -(-longest // WIDTH) * WIDTH
+    input_ids = torch.full(shape, tokenizer.pad_token_id)
+    labels, attention_mask = torch.full(shape, -100), torch.zeros(shape, dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids, places = torch.tensor(row["input_ids"]), choose(row, share, rng)
+        attention_mask[number, : len(ids)] = 1
+        labels[number, places] = ids[places]
+        ids[places] = tokenizer.mask_token_id
+        input_ids[number, : len(ids)] = ids
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+
+class MaskedPositionsLM(BertForMaskedLM):
+    """`BertForMaskedLM` that computes the projection to the vocabulary at the hidden tokens only."""
+
+    def forward(self, input_ids, attention_mask=None, labels=None, **kwargs) -> MaskedLMOutput:
+        """Logits [hidden tokens, vocabulary] and their mean loss; all arguments [batch, length]."""
+        hidden = self.bert(input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
+        places = (labels.flatten() != -100).nonzero().squeeze(1)
+        count = len(places)
+        # Filled up: oneDNN keeps a compiled kernel for every shape it has met.
+        logits = self.cls(hidden.flatten(0, 1)[pad(places, (0, -count % 64))])[:count]
+        loss = cross_entropy(logits.float(), labels.flatten()[places])
+        return MaskedLMOutput(loss=loss, logits=logits)
+
+
+def continue_pretraining(
+    rows: Sequence[dict],
+    choose: Chooser,
+    output: str | os.PathLike,
+    model: str | os.PathLike = "mini-bert-ko",
+    steps: int = 60,
+    *,
+    seed: int = 0,
+    share: float = 0.15,
+    learning_rate: float = 1e-4,
+    batch_size: int = 32,
+) -> None:
+    """Train a masked language model further on rows of `chunk_rows` and save it for `train(model=output)`.
+
+    choose: `choose_chunks` hides whole entities, `choose_tokens` as many single tokens.
+    Raises CourseError without a row to learn from.
+    Source: Sun et al. 2019, "ERNIE: Enhanced Representation through Knowledge Integration",
+    https://arxiv.org/abs/1904.09223 (entity-level masking)
+    """
+    if not rows:
+        raise CourseError("개체가 있는 문장이 하나도 없습니다. 고유 명사가 나오는 글을 주십시오.")
+    device = device_name(profile_name())
+    tokenizer = load_tokenizer(model)
+    seed_everything(seed)
+    net = load_model(MaskedPositionsLM, model)
+    if device == "cpu":
+        net.set_attn_implementation("eager")
+    collate = partial(
+        mask_batch, choose=choose, share=share, rng=random.Random(seed), tokenizer=tokenizer
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=net,
+            args=TrainingArguments(
+                output_dir=folder,
+                max_steps=steps,
+                per_device_train_batch_size=batch_size,
+                learning_rate=learning_rate,
+                warmup_steps=0.1,
+                weight_decay=0.01,
+                train_sampling_strategy="group_by_length",
+                bf16=bf16_supported(),
+                use_cpu=device == "cpu",
+                dataloader_pin_memory=device != "cpu",
+                remove_unused_columns=False,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                seed=seed,
+            ),
+            train_dataset=list(rows),
+            data_collator=collate,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    net.config.architectures = ["BertForMaskedLM"]
+    net.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+
+
+@torch.inference_mode()
+def recovered(
+    rows: Sequence[dict],
+    choose: Chooser,
+    model: str | os.PathLike,
+    *,
+    seed: int = 0,
+    share: float = 0.15,
+    batch_size: int = 32,
+) -> float:
+    """The share of hidden tokens that a model's first guess gets right; the same ones for a seed."""
+    tokenizer, net = load_tokenizer(model), load_model(MaskedPositionsLM, model)
+    rng, right, count = random.Random(seed), 0, 0
+    rows = sorted(rows, key=lambda row: len(row["input_ids"]))
+    for start in range(0, len(rows), batch_size):
+        batch = mask_batch(rows[start : start + batch_size], choose, share, rng, tokenizer)
+        guessed = net(**batch).logits.argmax(-1)
+        wanted = batch["labels"][batch["labels"] != -100]
+        right, count = right + int((guessed == wanted).sum()), count + len(wanted)
+    return right / count

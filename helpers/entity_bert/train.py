@@ -1,0 +1,317 @@
+"""Fine-tune an EntityBert, predict, and measure as KLUE does."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    get_linear_schedule_with_warmup,
+)
+
+from helpers import CourseError
+from helpers.course import bf16_supported, device_name, profile_name, seed_everything
+from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes
+from helpers.entity_bert.model import EntityBert
+from helpers.entity_bert.spans import (
+    add_special_tokens,
+    encode,
+    find_variant,
+    make_example,
+    read_examples,
+)
+from helpers.resources import load_model, load_tokenizer
+
+WARMUP = 0.1  # of all steps
+FASTER = 10  # how much faster the new layers learn than the pretrained ones
+WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How `train` trains; `max_length` in tokens."""
+
+    epochs: float = 5
+    learning_rate: float = 2e-4
+    batch_size: int = 16
+    max_length: int = 256
+
+
+def train(
+    examples: Sequence[dict],
+    variant: str = "entity_embedding",
+    model: str | os.PathLike = "mini-bert-ko",
+    seed: int = 0,
+    *,
+    labels: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    device: str | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> tuple[EntityBert, Any]:
+    """Fine-tune a BERT for relation extraction: (model in evaluation mode, its tokenizer).
+
+    examples: as `read_examples` gives them. model: a name or a folder, as for `load_model`.
+    labels: the model's classes; those of the examples if left out.
+    Raises CourseError for an unknown variant or model, and for a span that does not fit.
+    """
+    settings = settings or Settings()
+    check_settings(settings)
+    device = device or device_name(profile_name())
+    tokenizer = load_tokenizer(model)
+    labels = list(labels or label_names(examples))
+    seed_everything(seed)
+    names = dict(enumerate(labels))
+    net = load_model(
+        EntityBert,
+        model,
+        entity_variant=variant,
+        id2label=names,
+        label2id={label: number for number, label in names.items()},
+        attention_probs_dropout_prob=0.0,  # drawing its masks would cost a sixth of the time
+    )
+    longest = net.config.max_position_embeddings
+    if settings.max_length > longest:
+        raise CourseError(
+            f"모델은 {longest}토큰까지만 읽습니다. max_length를 그 이하로 줄이십시오."
+        )
+    if add_special_tokens(tokenizer, variant):  # new rows are drawn around the mean of the old ones
+        net.resize_token_embeddings(len(tokenizer))
+    if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
+        net.set_attn_implementation("eager")
+    rows = encode_all(tokenizer, examples, variant, settings.max_length)
+    for row, example in zip(rows, examples, strict=True):
+        row["labels"] = net.config.label2id[example["label"]]
+    new = [p for name, p in net.named_parameters() if not name.startswith("bert.")]
+    old = list(net.bert.parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": old, "lr": settings.learning_rate},
+            {"params": new, "lr": settings.learning_rate * FASTER},
+        ],
+        weight_decay=0.01,
+        fused=True,
+    )
+    steps = int(settings.epochs * -(-len(rows) // settings.batch_size))
+    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
+        trainer = Trainer(
+            model=net,
+            args=TrainingArguments(
+                output_dir=folder,
+                max_steps=max(1, steps),
+                per_device_train_batch_size=settings.batch_size,
+                train_sampling_strategy="group_by_length",
+                bf16=bf16_supported(),
+                use_cpu=device == "cpu",
+                dataloader_pin_memory=device != "cpu",
+                remove_unused_columns=False,
+                logging_steps=max(1, steps // 20),
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                seed=seed,
+            ),
+            train_dataset=rows,
+            data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
+            optimizers=(
+                optimizer,
+                get_linear_schedule_with_warmup(optimizer, int(WARMUP * steps), steps),
+            ),
+            callbacks=list(callbacks),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return net.eval(), tokenizer
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise CourseError for a number with which nothing can be trained."""
+    for name, least in (("epochs", 0), ("learning_rate", 0), ("batch_size", 0), ("max_length", 2)):
+        value = getattr(settings, name)
+        if not value > least:
+            raise CourseError(
+                f"{name}={value}(으)로는 배울 수 없습니다. {least}보다 큰 수를 주십시오."
+            )
+
+
+def encode_all(
+    tokenizer: Any, examples: Sequence[dict], variant: str, max_length: int
+) -> list[dict]:
+    """`encode` every example; a CourseError names the one that does not fit."""
+    rows = []
+    for number, example in enumerate(examples, start=1):
+        try:
+            rows.append(encode(tokenizer, example, find_variant(variant), max_length))
+        except CourseError as error:
+            raise CourseError(f"{number}번째 예: {error}") from error
+    return rows
+
+
+def pad_batch(
+    rows: Sequence[dict], pad_token_id: int, length: int | None = None
+) -> dict[str, torch.Tensor]:
+    """Put rows of `encode` into tensors [batch, length], by default filled up to a multiple of WIDTH."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    length = length or -(-longest // WIDTH) * WIDTH
+    batch = {
+        name: torch.tensor([r[name] + [fill] * (length - len(r[name])) for r in rows])
+        for name, fill in (("input_ids", pad_token_id), ("entity_ids", 0))
+    }
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    batch["attention_mask"] = (torch.arange(length) < lengths[:, None]).long()
+    for name in ("starts", "spans", "labels"):
+        if name in rows[0]:
+            batch[name] = torch.tensor([row[name] for row in rows])
+    return batch
+
+
+def predict(
+    model: EntityBert, tokenizer: Any, examples: Sequence[dict], max_length: int = 256
+) -> np.ndarray:
+    """Probabilities [examples, labels], the columns in the order of `model.config.id2label`.
+
+    Raises CourseError for a span that does not fit.
+    """
+    rows = encode_all(tokenizer, examples, model.config.entity_variant, max_length)
+    return predict_rows(model, tokenizer, rows)
+
+
+@torch.inference_mode()
+def predict_rows(
+    model: EntityBert, tokenizer: Any, rows: Sequence[dict], batch_size: int = 32
+) -> np.ndarray:
+    """`predict` for rows of `encode`, shortest first so that little is padded."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+    result = np.zeros((len(rows), model.config.num_labels))
+    kind = model.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=bf16_supported()):
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = pad_batch([rows[i] for i in chosen], tokenizer.pad_token_id)
+            logits = model(**{k: v.to(model.device) for k, v in batch.items()}).logits
+            result[chosen] = logits.float().softmax(-1).cpu().numpy()
+    return result
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: micro F1 and AUPRC in percent, seconds of training and measuring, every `outcomes`."""
+
+    variant: str
+    seed: int
+    micro_f1: float
+    auprc: float
+    seconds: float
+    train_examples: int
+    test_examples: int
+    sentences_per_second: float
+    outcomes: str
+
+
+def evaluate(
+    train_file: str | os.PathLike,
+    test_file: str | os.PathLike,
+    variant: str = "entity_embedding",
+    seed: int = 0,
+    *,
+    model: str | os.PathLike = "mini-bert-ko",
+    settings: Settings | None = None,
+    output: str | os.PathLike | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Result:
+    """Train on one KLUE-RE file and measure on another; `output` keeps the model and its tokenizer.
+
+    Raises CourseError as `read_examples` and `train` do, before any training.
+    """
+    settings = settings or Settings()
+    check_settings(settings)
+    examples, unseen = read_examples(train_file), read_examples(test_file)
+    labels = label_names(examples, unseen)
+    tokenizer = load_tokenizer(model)
+    add_special_tokens(tokenizer, variant)
+    encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
+    if output:
+        try:
+            Path(output).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CourseError(
+                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
+            ) from error
+    start = time.perf_counter()
+    trained, tokenizer = train(
+        examples, variant, model, seed, labels=labels, settings=settings, callbacks=callbacks
+    )
+    training = time.perf_counter() - start
+    probabilities = predict(trained, tokenizer, unseen, settings.max_length)
+    gold = [example["label"] for example in unseen]
+    predicted = [labels[i] for i in probabilities.argmax(1)]
+    result = Result(
+        variant,
+        seed,
+        round(micro_f1(gold, predicted), 2),
+        round(auprc(gold, probabilities, labels), 2),
+        round(time.perf_counter() - start, 1),
+        len(examples),
+        len(unseen),
+        round(settings.epochs * len(examples) / training, 1),
+        outcomes(gold, predicted),
+    )
+    if output:
+        trained.save_pretrained(output)
+        tokenizer.save_pretrained(output)
+    return result
+
+
+class ProgressBar(TrainerCallback):
+    """A bar on stderr, one tick a step."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, leave=False)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
+
+
+class RelationExtractor:
+    """extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년") -> {"per:date_of_birth": 0.93, ...}
+
+    Made of a trained model and its tokenizer, or of the folder that they were saved in.
+    """
+
+    def __init__(self, model: EntityBert, tokenizer: Any):
+        self.model, self.tokenizer = model, tokenizer
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike) -> "RelationExtractor":
+        return cls(load_model(EntityBert, folder), load_tokenizer(folder))
+
+    def __call__(
+        self,
+        sentence: str,
+        subject: str | tuple[int, int],
+        object: str | tuple[int, int],
+        subject_type: str | None = None,
+        object_type: str | None = None,
+    ) -> dict[str, float]:
+        """The relations and their probabilities, the most probable first.
+
+        An entity is its word, or its (first, last) character where the word stands more than once; the
+        types (`TYPES`) are needed by typed variants only. Raises CourseError as `make_example` does.
+        """
+        example = make_example(sentence, subject, object, subject_type, object_type)
+        (row,) = predict(self.model, self.tokenizer, [example])
+        order = np.argsort(-row, kind="stable")
+        return {self.model.config.id2label[int(i)]: float(row[i]) for i in order}

@@ -1,0 +1,265 @@
+"""Exercises of lesson 05: entity ids, markers, offsets, parameters, swapping, micro F1, whole entities."""
+
+import copy
+import math
+
+from helpers.exercises import Exercise
+
+# --- q1: entity ids ------------------------------------------------------------------------------
+
+
+def entity_ids(length, subject, object):
+    ids = [0] * length
+    for place in subject:
+        ids[place] = 1
+    for place in object:
+        ids[place] = 2
+    return ids
+
+
+def _check_entity_ids(function):
+    got = list(function(6, [1, 2], [4]))
+    if len(got) != 6:
+        yield f"토큰마다 번호가 하나씩 있어야 하므로 6개여야 하는데 {len(got)}개입니다."
+    elif got == [0, 1, 1, 0, 1, 0]:
+        yield "주어와 목적어를 구별하십시오. 목적어는 2입니다."
+    elif got == [0, 2, 2, 0, 1, 0]:
+        yield "거꾸로입니다. 주어가 1, 목적어가 2입니다."
+    elif got == [0, 1, 0, 0, 2, 0]:
+        yield "개체의 첫 토큰만 칠했습니다. 개체의 모든 토큰에 번호를 주십시오."
+    elif got != [0, 1, 1, 0, 2, 0]:
+        yield f"[0, 1, 1, 0, 2, 0]이어야 하는데 {got}입니다."
+    elif list(function(3, [2], [0])) != [2, 0, 1]:
+        yield "목적어가 주어보다 앞에 올 수도 있습니다."
+
+
+q1 = Exercise(
+    "토큰의 수와 주어, 목적어의 토큰 자리(리스트)를 받아 entity_ids를 돌려주는 함수를 쓰십시오.",
+    "0으로 채운 리스트에서 출발하여 주어의 자리에는 1, 목적어의 자리에는 2를 씁니다.",
+    entity_ids,
+    _check_entity_ids,
+    asks_function=True,
+)
+
+# --- q2: tags in the text ------------------------------------------------------------------------
+
+
+def add_tags(sentence, subject, object):
+    cuts = [(*subject, "[SUB]", "[/SUB]"), (*object, "[OBJ]", "[/OBJ]")]
+    for start, end, opening, closing in sorted(cuts, reverse=True):
+        word = sentence[start : end + 1]
+        sentence = sentence[:start] + opening + word + closing + sentence[end + 1 :]
+    return sentence
+
+
+def _check_add_tags(function):
+    sentence = "세종은 한글을 만들었다."
+    expected = "[SUB]세종[/SUB]은 [OBJ]한글[/OBJ]을 만들었다."
+    got = function(sentence, (0, 1), (4, 5))
+    if got == "[SUB]세[/SUB]종은 [OBJ]한[/OBJ]글을 만들었다.":
+        yield "끝 자리(end_idx)는 개체의 마지막 글자입니다. 자를 때는 1을 더하십시오."
+    elif got == "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
+        yield "주어와 목적어의 태그가 바뀌었습니다."
+    elif not isinstance(got, str) or got.count("SUB") != 2 or got.count("OBJ") != 2:
+        yield "태그 네 개를 모두 넣은 문자열을 돌려주십시오."
+    elif got != expected:
+        yield (
+            f"{expected!r}이어야 하는데 {got!r}입니다. 앞의 태그를 먼저 넣으면 뒤의 자리가 밀립니다."
+        )
+    elif function(sentence, (4, 5), (0, 1)) != "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
+        yield "목적어가 주어보다 앞에 있을 때 틀립니다. 자리가 뒤인 것부터 넣으십시오."
+
+
+q2 = Exercise(
+    "문장과 주어, 목적어의 (첫 글자, 마지막 글자)를 받아 태그를 넣은 문장을 돌려주는 함수를 쓰십시오.",
+    "뒤에 있는 개체부터 넣으면 앞의 자리는 바뀌지 않습니다.",
+    add_tags,
+    _check_add_tags,
+    asks_function=True,
+)
+
+# --- q3: offsets ---------------------------------------------------------------------------------
+
+
+def tokens_of(offsets, start, end):
+    return [place for place, (first, stop) in enumerate(offsets) if first <= end and stop > start]
+
+
+def _check_tokens_of(function):
+    offsets = [(0, 1), (1, 4), (5, 7), (7, 9)]  # 이 | ##순신은 | 조선 | ##에서
+    got = list(function(offsets, 0, 2))
+    if got == [0]:
+        yield (
+            "'##순신은'도 개체의 글자를 나누어 가집니다. 개체 안에 다 들지 않아도, 한 글자라도 "
+            "겹치면 고르십시오."
+        )
+    elif got == [0, 1, 2]:
+        yield "너무 많습니다. 겹치지 않는 토큰은 빼십시오."
+    elif got != [0, 1]:
+        yield f"(0, 2)의 토큰은 [0, 1]이어야 하는데 {got}입니다."
+    elif list(function(offsets, 7, 7)) != [3]:
+        yield (
+            "offsets의 둘째 수는 마지막 글자의 다음 자리이고, end는 마지막 글자의 자리입니다. "
+            "'조선'은 (5, 7)이므로 7번 글자를 품지 않습니다."
+        )
+    elif list(function(offsets, 4, 5)) != [2]:
+        yield "'##순신은'은 (1, 4)이므로 4번 글자를 품지 않습니다."
+
+
+q3 = Exercise(
+    "offsets와 개체의 첫 글자, 마지막 글자를 받아 글자를 하나라도 나누어 가지는 토큰의 자리를 "
+    "리스트로 돌려주는 함수를 쓰십시오.",
+    "두 구간이 겹치려면 각자의 시작이 상대의 끝보다 앞에 있어야 합니다.",
+    tokens_of,
+    _check_tokens_of,
+    asks_function=True,
+)
+
+# --- q4: parameters ------------------------------------------------------------------------------
+
+
+def new_parameters():
+    roles, types, hidden = 2, 6, 384
+    tags = 2 * roles * types * hidden  # 여는 태그와 닫는 태그
+    embedding = (1 + roles * types) * hidden  # 0번은 '개체가 아님'
+    return tags, embedding
+
+
+def _check_new_parameters(answer):
+    tags, embedding = answer
+    if tags == 12 * 384:
+        yield "여는 태그와 닫는 태그는 서로 다른 토큰입니다."
+    elif tags != 24 * 384:
+        yield f"태그 쪽의 {tags}은(는) 아닙니다. (역할 2) × (종류 6) × (여닫기 2)개의 행을 세십시오."
+    if embedding == 12 * 384:
+        yield "개체 임베딩에는 '개체가 아님'을 뜻하는 0번 행도 있습니다."
+    elif embedding == 3 * 384:
+        yield "종류를 구별하는 개체 임베딩입니다. 역할마다 종류의 수만큼 행이 있습니다."
+    elif embedding != 13 * 384:
+        yield f"개체 임베딩 쪽의 {embedding}은(는) 아닙니다. 행의 수에 384를 곱하십시오."
+
+
+q4 = Exercise(
+    "벡터의 길이가 384이고 개체의 종류가 여섯일 때, 종류까지 적는 태그와 종류까지 구별하는 개체 "
+    "임베딩은 매개변수를 몇 개씩 늘립니까? (태그, 개체 임베딩)의 순서로 답하십시오.",
+    "태그는 [SUB:PER], [/SUB:PER] …이고, 개체 임베딩의 번호는 0, 1, …, 12입니다.",
+    new_parameters,
+    _check_new_parameters,
+)
+
+# --- q5: micro F1 --------------------------------------------------------------------------------
+
+
+def micro_f1(gold, predicted):
+    pairs = list(zip(gold, predicted, strict=True))
+    hits = sum(g == p != "no_relation" for g, p in pairs)
+    said = sum(p != "no_relation" for p in predicted)
+    there = sum(g != "no_relation" for g in gold)
+    return 2 * hits / (said + there)
+
+
+def _check_micro_f1(function):
+    gold = ["생일", "직함", "배우자", "no_relation", "no_relation"]
+    predicted = ["생일", "no_relation", "직함", "no_relation", "생일"]
+    got = function(gold, predicted)  # 1 hit, 3 said, 3 there
+    if not isinstance(got, int | float):
+        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
+    elif math.isclose(got, 2 / 5):
+        yield "그것은 정확도(accuracy)입니다. no_relation을 맞힌 것은 세지 않습니다."
+    elif math.isclose(got, 2 * 2 / (3 + 3)):
+        yield "no_relation을 맞힌 것까지 세었습니다. 관계를 맞힌 것만 세십시오."
+    elif math.isclose(got, 1 / 6):
+        yield "2를 빠뜨렸습니다. F1은 2 × 맞힌 수 ÷ (말한 수 + 있는 수)입니다."
+    elif not math.isclose(got, 1 / 3):
+        yield f"시험에서 1/3이어야 하는데 {got:.3f}입니다."
+
+
+q5 = Exercise(
+    "정답과 답의 리스트를 받아 no_relation을 뺀 micro F1(0부터 1까지)을 돌려주는 함수를 쓰십시오.",
+    "관계를 맞힌 수, 모델이 관계가 있다고 말한 수, 정말 관계가 있는 수를 셉니다. "
+    "F1 = 2 × 맞힌 수 ÷ (말한 수 + 있는 수).",
+    micro_f1,
+    _check_micro_f1,
+    asks_function=True,
+)
+
+# --- q6: swap test -------------------------------------------------------------------------------
+
+
+def swap(example):
+    swapped = dict(example)
+    swapped["subject_entity"] = example["object_entity"]
+    swapped["object_entity"] = example["subject_entity"]
+    return swapped
+
+
+def _check_swap(function):
+    example = {
+        "sentence": "세종은 한글을 만들었다.",
+        "subject_entity": {"word": "세종", "start_idx": 0, "end_idx": 1, "type": "PER"},
+        "object_entity": {"word": "한글", "start_idx": 4, "end_idx": 5, "type": "POH"},
+        "label": "per:product",
+    }
+    given = copy.deepcopy(example)
+    got = function(given)
+    if got is None:
+        yield "아무것도 돌려주지 않았습니다. 함수의 끝에 return을 쓰십시오."
+    elif given != example:
+        yield "받은 예를 고쳤습니다. dict(example)로 복사한 것을 고치십시오."
+    elif got["sentence"] != example["sentence"]:
+        yield "문장은 그대로 두십시오. 역할만 바꿉니다."
+    elif got == example:
+        yield "아무것도 바뀌지 않았습니다."
+    elif got["subject_entity"] == got["object_entity"]:
+        yield "두 개체가 같아졌습니다. 덮어쓰기 전의 것을 example에서 읽으십시오."
+    elif got["subject_entity"] != example["object_entity"]:
+        yield "word뿐 아니라 자리와 종류까지, 개체를 통째로 맞바꾸십시오."
+
+
+q6 = Exercise(
+    "예를 받아 주어와 목적어를 맞바꾼 새 예를 돌려주는 함수를 쓰십시오. 문장과 받은 예는 그대로 둡니다.",
+    "dict(example)로 복사한 뒤 subject_entity와 object_entity를 서로의 것으로 바꿉니다.",
+    swap,
+    _check_swap,
+    asks_function=True,
+)
+
+# --- q7: whole entities --------------------------------------------------------------------------
+
+
+def hide_entities(tokens, chunks, chosen):
+    hidden = list(tokens)
+    for number in chosen:
+        first, last = chunks[number]
+        hidden[first:last] = ["[MASK]"] * (last - first)
+    return hidden
+
+
+def _check_hide_entities(function):
+    tokens = ["이", "##순", "##신", "은", "조선", "의", "무신"]
+    given, chunks = list(tokens), [(0, 3), (4, 5)]
+    got = function(given, chunks, [0])
+    if got is None:
+        yield "아무것도 돌려주지 않았습니다. 함수의 끝에 return을 쓰십시오."
+    elif given != tokens:
+        yield "받은 리스트를 고쳤습니다. list(tokens)로 복사한 것을 고치십시오."
+    elif len(got) != len(tokens):
+        yield "토큰의 수가 달라졌습니다. 토큰 하나마다 [MASK]를 하나씩 쓰십시오."
+    elif got[:4] == ["[MASK]", "##순", "##신", "은"]:
+        yield "첫 토큰만 가렸습니다. 남은 '##순 ##신'이 답을 알려 줍니다. 통째로 가리십시오."
+    elif got[3] == "[MASK]":
+        yield "(0, 3)의 3은 개체의 다음 자리입니다. '은'은 가리지 마십시오."
+    elif got[4] == "[MASK]":
+        yield "고른(chosen) 개체만 가리십시오."
+    elif list(got) != ["[MASK]"] * 3 + tokens[3:]:
+        yield f"{' '.join(['[MASK]'] * 3 + tokens[3:])}이어야 하는데 {' '.join(got)}입니다."
+
+
+q7 = Exercise(
+    "토큰, 개체의 (첫 자리, 마지막 자리의 다음) 리스트, 고른 개체의 번호들을 받아 고른 개체를 통째로 "
+    "[MASK]로 바꾼 새 리스트를 돌려주는 함수를 쓰십시오.",
+    "자리 first부터 last 앞까지를 모두 [MASK]로 바꿉니다.",
+    hide_entities,
+    _check_hide_entities,
+    asks_function=True,
+)

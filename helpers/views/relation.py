@@ -1,0 +1,127 @@
+"""A sentence to type, two entities to mark with the mouse, and the relations as bars."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from helpers import CourseError
+from helpers.views.tokens import COLOURS
+
+LIMIT = 150
+ROLES = {"주어(subject)": COLOURS[0], "목적어(object)": COLOURS[1]}
+HALF_DONE = "#9ca3af"  # the first letter is clicked, the last is still to come
+Span = tuple[int, int]
+
+
+class RelationExplorer(widgets.VBox):
+    """RelationExplorer(lambda sentence, subject, object: {"per:title": 0.9}, "이순신은 무신이다.")
+
+    relations: sentence and two (first, last) characters -> {relation: probability}; called as soon as
+    both entities are marked. An entity is marked by clicking its first and its last letter, so that a
+    particle can be left out. A CourseError is shown as its sentence. All text is escaped.
+    """
+
+    def __init__(
+        self,
+        relations: Callable[[str, Span, Span], Mapping[str, float]],
+        text: str = "",
+        top: int = 5,
+    ):
+        self._relations, self._top = relations, top
+        self._typed = widgets.Text(
+            value=text,
+            placeholder="문장을 입력하십시오",
+            continuous_update=True,
+            layout=widgets.Layout(width="95%"),
+        )
+        self._role = widgets.ToggleButtons(options=list(ROLES))
+        # One button a letter: plain widgets know no text selection, and these work everywhere.
+        self._letters: list[widgets.Button] = []
+        self._layout = widgets.Layout(width="auto", height="30px", margin="0", padding="0 2px")
+        colours = {None: "transparent", "half": HALF_DONE, **ROLES}
+        self._styles = {k: widgets.ButtonStyle(button_color=c) for k, c in colours.items()}
+        self._sentence = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
+        self._shown = widgets.HTML()
+        self._typed.observe(self._retype, names="value")
+        self._role.observe(self._forget_half, names="value")
+        super().__init__([self._typed, self._role, self._sentence, self._shown])
+        self._retype()
+
+    def mark(self, role: str, first: int, last: int) -> None:
+        """mark("주어(subject)", 0, 2) does what two clicks do."""
+        self._role.value = role
+        self._click(first)
+        self._click(last)
+
+    def _retype(self, _change: Any = None) -> None:
+        self._text = unicodedata.normalize("NFC", self._typed.value)[:LIMIT]
+        self._spans: dict[str, Span] = {}
+        self._half: int | None = None
+        self._role.value = next(iter(ROLES))
+        while len(self._letters) < len(self._text):
+            button = widgets.Button(layout=self._layout, style=self._styles[None])
+            button.on_click(lambda pressed: self._click(self._letters.index(pressed)))
+            self._letters.append(button)
+        letters = self._letters[: len(self._text)]
+        for button, letter in zip(letters, self._text, strict=True):
+            button.description = "\N{NO-BREAK SPACE}" if letter.isspace() else letter
+        self._sentence.children = letters
+        self._draw()
+
+    def _forget_half(self, _change: Any = None) -> None:
+        self._half = None
+        self._draw()
+
+    def _click(self, place: int) -> None:
+        role = self._role.value
+        if self._half is None:
+            self._spans.pop(role, None)
+            self._half = place
+        else:
+            self._spans[role] = min(self._half, place), max(self._half, place)
+            self._half = None
+            self._role.value = next((r for r in ROLES if r not in self._spans), role)
+        self._draw()
+
+    def _draw(self) -> None:
+        for place, button in enumerate(self._sentence.children):
+            inside = [r for r, (first, last) in self._spans.items() if first <= place <= last]
+            state = "half" if place == self._half else inside[-1] if inside else None
+            if button.style is not self._styles[state]:
+                button.style = self._styles[state]
+        self._shown.value = f"<div>{self._answer()}</div>"
+
+    def _answer(self) -> str:
+        lines = []
+        if len(self._typed.value) > LIMIT:
+            lines.append(f"앞의 {LIMIT}자만 봅니다. 문장을 줄이십시오.")
+        for role, (first, last) in sorted(
+            self._spans.items(), key=lambda s: list(ROLES).index(s[0])
+        ):
+            lines.append(f"{role}: <b>{escape(self._text[first : last + 1])}</b>")
+        if self._half is not None:
+            lines.append(f"{self._role.value}의 마지막 글자를 누르십시오(한 글자면 같은 글자).")
+        elif len(self._spans) < len(ROLES):
+            lines.append(f"{self._role.value}의 첫 글자를 누르십시오.")
+        else:
+            lines += self._bars(*(self._spans[role] for role in ROLES))
+        return "".join(f"<div>{line}</div>" for line in lines)
+
+    def _bars(self, subject: Span, object: Span) -> list[str]:
+        try:
+            relations = self._relations(self._text, subject, object)
+        except CourseError as error:
+            return [escape(str(error))]
+        best = sorted(relations.items(), key=lambda item: -item[1])[: self._top]
+        return [
+            '<span style="display:inline-block;width:15em">'
+            f'{escape(name)}</span><span style="display:inline-block;height:0.8em;'
+            f'background:#60a5fa;width:{16 * share:.2f}em"></span> {share:.1%}'
+            for name, share in best
+        ]
+
+    def __repr__(self) -> str:
+        return "글상자는 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
