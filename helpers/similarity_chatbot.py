@@ -70,13 +70,11 @@ class SentenceEncoder:
         """
         ids = self._token_ids(sentences)
         vectors = np.empty((len(ids), self.model.config.hidden_size), np.float32)
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
         if show_progress is None:
             show_progress = len(ids) > LONG_WORK
         self.model.eval()
         with tqdm(total=len(ids), disable=not show_progress, leave=False) as bar:
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
+            for rows in batches_of_like_length(list(map(len, ids)), batch_size):
                 batch = self.tokenizer.pad(
                     {"input_ids": [ids[i] for i in rows]}, return_tensors="pt"
                 )
@@ -134,6 +132,20 @@ class SentenceEncoder:
         # What one call truncated to must not change the tokenizer and with it the fingerprint.
         self.tokenizer.backend_tokenizer.no_truncation()
         return encoded["input_ids"]
+
+
+def batches_of_like_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """batches_of_like_length([3, 9, 3, 8], 2) -> [[1, 3], [0, 2]]: the longest first.
+
+    A batch ends early where the next sentence would be filled up by more than a third.
+    """
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        full = not batches or len(batches[-1]) == batch_size
+        if full or lengths[batches[-1][0]] > 4 / 3 * lengths[i]:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
 
 
 def load_sentence_encoder(
@@ -502,8 +514,10 @@ def train_contrastive(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    # Off comes the wrapper that computes in bf16: encoding must not depend on how it was trained.
-    encoder.model = trainer.accelerator.unwrap_model(encoder.model, keep_fp32_wrapper=False).eval()
+    # Off comes the Trainer's wrapper that computes in bf16: vectors must not depend on the batch.
+    for name in ("forward", "_original_forward"):
+        vars(encoder.model).pop(name, None)
+    encoder.model.eval()
     encoder.tokenizer.backend_tokenizer.no_truncation()
     encoder.tokenizer.backend_tokenizer.no_padding()
     return encoder
