@@ -14,6 +14,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm.auto import tqdm
 from transformers import AutoModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from usearch.index import Index
 
 from helpers import CourseError
 from helpers.course import bf16_supported, device_name, profile_name
@@ -415,6 +417,66 @@ def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
     return rows
 
 
+def crowd(vectors: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """crowd(vectors [n, hidden], 1_000_000) -> unit vectors [count, hidden]: the n real ones first.
+
+    The rest is invented to lie as real ones do: between two of them, with noise of a third of the
+    length. It is for timing a search; what is found among them means nothing.
+    """
+    rng = np.random.default_rng(seed)
+    made = np.empty((count, vectors.shape[1]), np.float32)
+    real = min(count, len(vectors))
+    made[:real] = unit(vectors[:real])
+    for start in range(real, count, 50_000):
+        size = min(50_000, count - start)
+        first, second = (made[rng.integers(real, size=size)] for _ in range(2))
+        noise = rng.standard_normal((size, vectors.shape[1]), np.float32)
+        noise *= 0.33 / np.sqrt(vectors.shape[1])
+        share = rng.random((size, 1), np.float32)
+        made[start : start + size] = unit(share * first + (1 - share) * second + noise)
+    return made
+
+
+def search_latency(vectors: np.ndarray, queries: np.ndarray, top_k: int = 10) -> list[dict]:
+    """Time queries one by one: exact, then with usearch's graph index (HNSW) in 16 bits.
+
+    vectors [n, hidden] and queries [m, hidden] of length 1 -> one row a method: `method`, `vectors`,
+    `build_seconds`, `median_ms`, `p95_ms` and `recall`, the share of the exact `top_k` it found.
+    Source: Malkov & Yashunin 2018, "Efficient and robust approximate nearest neighbor search".
+    """
+    began = time.perf_counter()
+    index = Index(ndim=vectors.shape[1], metric="cos", dtype="f16")
+    index.add(np.arange(len(vectors)), vectors)
+    build_seconds = time.perf_counter() - began
+
+    def exact(query: np.ndarray) -> np.ndarray:
+        return np.argpartition(-(vectors @ query), top_k)[:top_k]
+
+    rows, truth = [], [set(exact(query).tolist()) for query in queries]
+    methods = {
+        "exact": (exact, 0.0),
+        "usearch": (lambda q: index.search(q, top_k).keys, build_seconds),
+    }
+    for method, (search, seconds) in methods.items():
+        times, found = [], 0
+        for query, right in zip(queries, truth, strict=True):
+            began = time.perf_counter()
+            keys = search(query)
+            times.append(1000 * (time.perf_counter() - began))
+            found += len(right & set(keys.tolist()))
+        rows.append(
+            {
+                "method": method,
+                "vectors": len(vectors),
+                "build_seconds": seconds,
+                "median_ms": float(np.median(times)),
+                "p95_ms": float(np.percentile(times, 95)),
+                "recall": found / (top_k * len(queries)),
+            }
+        )
+    return rows
+
+
 def course_chatbot(encoder: SentenceEncoder) -> SimilarityChatbot:
     """The chatbot over the course's own pairs, its threshold learned from the course's queries."""
     folder = data_path("chatbot-pairs").parent
@@ -470,7 +532,8 @@ def train_contrastive(
 
     groups: [["이름이 뭐야?", "이름 좀 알려 줘"], ["안녕?"]]. A step takes two sentences from each of
     `batch_size` groups; every sentence has to find its partner among the partners of the others
-    (in-batch negatives). A group of one is its own partner: only dropout makes the two differ.
+    (in-batch negatives). A group of one is its own partner: only dropout makes the two differ, so
+    without dropout it learns from the teacher alone.
     teacher: {sentence: vector [hidden]}; the vectors of these sentences are also turned into the
     direction of the teacher's, `teacher_weight` times one minus the cosine.
     Raises CourseError for fewer than two groups or an empty one.
@@ -485,10 +548,17 @@ def train_contrastive(
             module.p = dropout
 
     def collate(drawn: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
-        sentences = [sentence for side in zip(*drawn, strict=True) for sentence in side]
+        sentences = [sentence for pair in drawn for sentence in pair]
+        if not dropout:  # what comes twice would give the same vector twice
+            sentences = list(dict.fromkeys(sentences))
+            place = {sentence: row for row, sentence in enumerate(sentences)}
+            partners = [(place[a], place[b]) for a, b in drawn if a != b]
+        else:
+            partners = [(row, row + 1) for row in range(0, len(sentences), 2)]
         batch = encoder.tokenizer(
             sentences, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
         )
+        batch["partners"] = torch.tensor(partners, dtype=torch.long).reshape(-1, 2)
         if teacher:
             none = np.zeros(encoder.model.config.hidden_size, np.float32)
             rows = np.stack([teacher.get(sentence, none) for sentence in sentences])
@@ -556,10 +626,13 @@ class ContrastiveTrainer(Trainer):
         self.encoder, self.temperature, self.teacher_weight = encoder, temperature, teacher_weight
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        teacher = inputs.pop("teacher", None)
+        inputs = dict(inputs)
+        teacher, partners = inputs.pop("teacher", None), inputs.pop("partners")
         vectors = self.encoder.pool(inputs).float()
-        loss = contrastive_loss(*vectors.chunk(2), self.temperature)
-        if teacher is not None and (taught := teacher.abs().sum(dim=1) > 0).any():
+        loss = 0 * vectors.sum()
+        if len(partners) > 1:
+            loss = contrastive_loss(*vectors[partners.T], self.temperature)
+        if teacher is not None and (taught := teacher.any(dim=1)).any():
             cosines = torch.cosine_similarity(vectors[taught], teacher[taught])
             loss = loss + self.teacher_weight * (1 - cosines).mean()
         return (loss, vectors) if return_outputs else loss
