@@ -149,16 +149,17 @@ def test_saved_encoder_loads_in_half_the_size_with_nearly_its_vectors(encoder, t
 
 def test_search_is_the_exact_cosine_order(encoder):
     chatbot = sc.SimilarityChatbot(QUESTIONS, [p["answer"] for p in PAIRS], encoder)
-    vectors = encoder.encode([*QUESTIONS, "이름 좀 알려 줘"])
-    cosines = torch.cosine_similarity(*map(torch.tensor, (vectors[:-1], vectors[-1:]))).numpy()
-    (matches,) = chatbot.search(["이름 좀 알려 줘"], top_k=7)
-    assert [match.row for match in matches] == np.argsort(-cosines)[:7].tolist()
-    for match in matches:
-        assert match.score == pytest.approx(cosines[match.row], abs=1e-5)
-        assert (match.question, match.answer) == (
-            PAIRS[match.row]["question"],
-            PAIRS[match.row]["answer"],
+    queries = ["이름 좀 알려 줘", "커피를 마셔도 돼?", "배고파", "시험이 걱정돼요"]
+    stored, asked = encoder.encode(QUESTIONS), encoder.encode(queries)
+    for vector, matches in zip(asked, chatbot.search(queries, top_k=60), strict=True):
+        cosines = torch.cosine_similarity(*map(torch.tensor, (stored, vector[None]))).numpy()
+        np.testing.assert_allclose(
+            [m.score for m in matches], np.sort(cosines)[::-1][:60], atol=1e-5
         )
+        for match in matches:
+            assert match.score == pytest.approx(cosines[match.row], abs=1e-5)
+            pair = PAIRS[match.row]
+            assert (match.question, match.answer) == (pair["question"], pair["answer"])
 
 
 def test_search_with_few_questions_and_with_none_asked(chatbot):
