@@ -160,12 +160,14 @@ def chat(
 
     be_quiet(profile_name())
     rows = read_table(questions, "question", "answer") if questions else []
-    chatbot = course_chatbot(load_sentence_encoder(encoder))
-    if rows:  # the threshold of the course's pairs stands in until there are queries to learn from
-        texts = ([row[column] for row in rows] for column in ("question", "answer"))
-        chatbot = SimilarityChatbot(*texts, chatbot.encoder, chatbot.threshold)
-    if threshold is not None:
-        chatbot.threshold = threshold
+    texts = [[row[column] for row in rows] for column in ("question", "answer")]
+    sentence_encoder = load_sentence_encoder(encoder)
+    if not rows or threshold is None:
+        chatbot = course_chatbot(sentence_encoder)
+        threshold = chatbot.threshold if threshold is None else threshold
+    if rows:  # with the course's threshold, unless one is given: there are no queries to learn from
+        chatbot = SimilarityChatbot(*texts, sentence_encoder)
+    chatbot.threshold = threshold
     talk(chatbot)
 
 

@@ -71,6 +71,14 @@ CATALOGUE = {
             path="models/mini-bert-ko",
         ),
         Resource(
+            "mini-sentence-ko",
+            "model",
+            "mini-bert-ko를 문장 벡터로 더 학습한 인코더(encoder)",
+            "CC BY-SA 4.0",
+            "매개변수 17M",
+            path="models/mini-sentence-ko",
+        ),
+        Resource(
             "bert-base-multilingual-cased",
             "model",
             "104개 언어로 학습한 BERT",
