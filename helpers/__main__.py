@@ -168,12 +168,12 @@ def evaluate_mask_attack(
 
     be_quiet(profile_name())
     device = device_name(profile_name())
+    reviews, heldout = read_reviews(train), read_reviews(test)
     encode = None
     if not no_filter:
         from helpers.similarity_chatbot import load_sentence_encoder
 
         encode = load_sentence_encoder().encode
-    reviews, heldout = read_reviews(train), read_reviews(test)
     if max_train is not None and max_train < len(reviews):
         reviews = reviews.sample(max_train, random_state=seed)
     texts, labels = reviews["text"].tolist(), reviews["label"].tolist()
