@@ -1,4 +1,4 @@
-"""The command line: `python -m helpers doctor | run | pretrain | evaluate | fetch`.
+"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch`.
 
 It calls what the notebooks call.
 """
@@ -137,6 +137,62 @@ def pretrain(
     run_pretraining(**options, callbacks=[PrintLog()])
 
 
+@app.command()
+def chat(
+    encoder: Annotated[str, typer.Option(help="문장 인코더의 이름이나 폴더.")] = "mini-sentence-ko",
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="자신의 질문과 답: question과 answer 열이 있는 TSV(또는 .csv) 파일."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="이 점수(cosine)보다 낮으면 모른다고 답합니다.")
+    ] = None,
+) -> None:
+    """질문을 한 줄씩 읽고 답합니다. Ctrl-D나 Ctrl-C로 끝냅니다."""
+    from helpers.course import be_quiet, profile_name
+    from helpers.similarity_chatbot import (
+        SimilarityChatbot,
+        course_chatbot,
+        load_sentence_encoder,
+        read_table,
+        talk,
+    )
+
+    be_quiet(profile_name())
+    rows = read_table(questions, "question", "answer") if questions else []
+    texts = [[row[column] for row in rows] for column in ("question", "answer")]
+    sentence_encoder = load_sentence_encoder(encoder)
+    if not rows or threshold is None:
+        chatbot = course_chatbot(sentence_encoder)
+        threshold = chatbot.threshold if threshold is None else threshold
+    if rows:  # with the course's threshold, unless one is given: there are no queries to learn from
+        chatbot = SimilarityChatbot(*texts, sentence_encoder)
+    chatbot.threshold = threshold
+    talk(chatbot)
+
+
+@evaluate.command("similarity_chatbot")
+def evaluate_similarity_chatbot(
+    questions: Annotated[
+        Path, typer.Option(help="저장할 질문: id와 question 열이 있는 TSV(또는 .csv) 파일.")
+    ],
+    queries: Annotated[
+        Path, typer.Option(help="물을 말: query와, 맞는 질문의 id 열이 있는 TSV(또는 .csv) 파일.")
+    ],
+    encoder: Annotated[str, typer.Option(help="문장 인코더의 이름이나 폴더.")] = "mini-sentence-ko",
+    pooling: Annotated[str, typer.Option(help="mean, cls, pooler 가운데 하나입니다.")] = "mean",
+) -> None:
+    """맞는 질문을 얼마나 찾는지 재어 JSON 한 줄로 씁니다."""
+    import json
+
+    from helpers.course import be_quiet, profile_name
+    from helpers.similarity_chatbot import evaluate_retrieval, load_sentence_encoder
+
+    be_quiet(profile_name())
+    result = evaluate_retrieval(questions, queries, load_sentence_encoder(encoder, pooling))
+    print(json.dumps(result))
+
+
 @evaluate.command("mask_attack")
 def evaluate_mask_attack(
     train: Annotated[Path, typer.Option(help="학습할 TSV: text(또는 document)와 label 열.")],
@@ -164,7 +220,6 @@ def evaluate_mask_attack(
     from helpers.mask_attack.attack import attack_all, summary
     from helpers.mask_attack.classifier import read_reviews, train_classifier
     from helpers.resources import load_model, load_tokenizer
-    from helpers.similarity_chatbot import load_sentence_encoder
 
     be_quiet(profile_name())
     device = device_name(profile_name())

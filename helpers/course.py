@@ -118,6 +118,15 @@ def device_name(profile: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def bf16_supported() -> bool:
+    """Say whether this machine multiplies bf16 matrices in hardware; without it fp32 is faster."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def in_colab() -> bool:
     return "google.colab" in sys.modules
 

@@ -104,6 +104,14 @@ CATALOGUE = {
             fallback="korean-documents",
         ),
         Resource(
+            "chatbot-pairs",
+            "table",
+            "강의를 위해 새로 쓴 질문과 답",
+            "CC BY 4.0",
+            "512쌍",
+            path="similarity_chatbot/qa.tsv",
+        ),
+        Resource(
             "chatbot-data",
             "table",
             "일상 대화 질문과 답(songys/Chatbot_data)",
@@ -111,6 +119,7 @@ CATALOGUE = {
             "11,823행",
             url="https://raw.githubusercontent.com/songys/Chatbot_data/master/ChatbotData.csv",
             sha256="287eb129695b577321c80ad397bb3c2279164d4ca577874d129fd3db5b30afe2",
+            fallback="chatbot-pairs",
         ),
     )
 }

@@ -8,6 +8,8 @@ import re
 import statistics
 from operator import truediv
 
+import numpy as np
+
 
 def _masks_in_place(tokens, positions, rolls, random_token):
     for position in positions:
@@ -26,6 +28,20 @@ def _top(values, ids):
 
 def _ratio(tokens, texts):
     return sum(map(len, tokens)) / sum(len(text.split()) for text in texts)
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _centre_in_place(vectors):
+    vectors -= vectors.mean(axis=0)
+    return _unit(vectors)
+
+
+def _contrast(cosines, temperature):
+    scores = cosines / temperature
+    return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - np.diag(scores)))
 
 
 WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
@@ -95,6 +111,57 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda logits, k: _top(logits.softmax(-1), range(4)), "4쌍"),
             (lambda logits, k: _top([0.5, 0.3], [1, 3]), "1, 2의 순서"),
             (lambda logits, k: _top([0.4, 0.3], [1, 2]), "첫 확률"),
+        ],
+    },
+    "similarity_chatbot": {
+        "q1": [
+            (lambda a, b: a @ b, "내적만"),
+            (lambda a, b: a @ b / np.linalg.norm(a), "한쪽의 길이"),
+            (lambda a, b: a @ b / (a @ a) / (b @ b), "제곱근"),
+            (lambda a, b: a * b, "수 하나"),
+            (lambda a, b: 0.5, "0.96이어야"),
+            (lambda a, b: 0.96, "영벡터"),
+        ],
+        "q2": [
+            (lambda q, Q, answers: answers[np.argmax(Q @ q)], "내적이 가장 큰"),
+            (lambda q, Q, answers: int(np.argmax(Q @ q)), "번호가 아니라"),
+            (lambda q, Q, answers: answers[np.argmin(Q @ q)], "가장 먼"),
+            (lambda q, Q, answers: answers[1], "돌려주어야"),
+        ],
+        "q3": [
+            (lambda ranks: sum(1 / r for r in ranks if r) / 3, "찾지 못한"),
+            (lambda ranks: sum(1 / r for r in ranks if r), "더하기만"),
+            (lambda ranks: sum(r for r in ranks if r) / 3, "순위의 평균"),
+            (lambda ranks: 4 / sum(r for r in ranks if r), "평균 순위의 역수"),
+            (lambda ranks: [1 / r for r in ranks if r], "수 하나"),
+            (lambda ranks: 1.0, "0.4375"),
+            (lambda ranks: sum(1 / r for r in ranks) / 4, "TypeError"),
+        ],
+        "q4": [
+            (lambda v: v - v.mean(axis=0), "빼기만"),
+            (lambda v: v / np.linalg.norm(v, axis=1, keepdims=True), "길이만"),
+            (lambda v: _unit(v - v.mean(axis=1, keepdims=True)), "줄마다 평균"),
+            (lambda v: v.mean(axis=0), "같은 모양"),
+            (_centre_in_place, "새 배열"),
+            (lambda v: 2 * _unit(v - v.mean(axis=0)), "첫 줄이"),
+        ],
+        "q5": [
+            (lambda cosines, t: _contrast(cosines, 1.0), "나누지 않았습니다"),
+            (lambda cosines, t: _contrast(cosines, 1 / t), "온도를 곱했습니다"),
+            (lambda cosines, t: -_contrast(cosines, t), "부호"),
+            (lambda cosines, t: 3 * _contrast(cosines, t), "더하기만"),
+            (lambda cosines, t: _contrast(cosines.T, t), "세로로"),
+            (lambda cosines, t: np.diag(cosines), "수 하나"),
+            (lambda cosines, t: 0.0, "여야 하는데"),
+        ],
+        "q6": [
+            (lambda s, r, t: (2 / 5, 1.0), ">="),
+            (lambda s, r, t: (2 / 3, 3 / 5), "순서가"),
+            (lambda s, r, t: (3, 2 / 3), "비율입니다"),
+            (lambda s, r, t: (3 / 5, 2 / 5), "답한 질의만"),
+            (lambda s, r, t: 3 / 5, "두 값"),
+            (lambda s, r, t: (1.0, 3 / 5), "(0.6, 0.667)"),
+            (lambda s, r, t: (3 / 5, 2 / 3), "하나도 답하지"),
         ],
     },
     "mask_attack": {

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from helpers.views import charts, masks, tokens
+from helpers.views import charts, chat, masks, tokens
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +130,54 @@ def test_live_loss_follows_a_trainers_log(tmp_path):
     state.is_world_process_zero = False
     live.on_log(*arguments, logs={"loss": 1.0})
     assert live.points["loss"] == ([10], [5.0])
+
+
+def chat_window(threshold=0.5):
+    table = {"이름?": [("이름이 뭐야?", "버티예요.", 0.9), ("몇 살이야?", "없어요.", 0.3)], "?": []}
+    return chat.ChatWindow(table.__getitem__, threshold, unknown="모릅니다.")
+
+
+def test_chat_shows_answers_and_their_source():
+    window = chat_window()
+    window.send("  이름? ")
+    for part in ("이름?", "버티예요.", "0.900 · 이름이 뭐야?"):
+        assert part in window._shown.value
+    assert "없어요." not in window._shown.value and "없어요." in window._table.value
+    assert window._typed.value == ""
+    assert "JupyterLab" in repr(window)
+
+
+def test_chat_threshold_judges_the_whole_conversation():
+    window = chat_window()
+    window.send("이름?")
+    window.send("?")
+    assert window._shown.value.count("모릅니다.") == 1  # nothing was found for the second
+    window._threshold.value = 0.95
+    assert window._shown.value.count("모릅니다.") == 2
+    assert (
+        "가장 가까운 질문: 0.900" in window._shown.value and "버티예요." not in window._shown.value
+    )
+
+
+def test_chat_retry_goes_through_the_candidates():
+    window = chat_window()
+    window.retry()  # nothing was asked yet
+    assert window._retry.disabled
+    window.send("이름?")
+    assert not window._retry.disabled
+    window.retry()
+    assert "없어요." in window._shown.value and "버티예요." not in window._shown.value
+    window.retry()
+    assert "버티예요." in window._shown.value and len(window.turns) == 1
+
+
+def test_chat_escapes_everything_and_ignores_blanks():
+    attack = "<img src=x onerror=alert(1)>"
+    window = chat.ChatWindow(lambda query: [(attack, attack, 0.9)])
+    for query in ("", "   ", attack):
+        window.send(query)
+    assert len(window.turns) == 1
+    for html in (window._shown.value, window._table.value):
+        assert "<img" not in html and "&lt;img" in html
+    window.send("가" * 5000)
+    assert len(window._shown.value) < 3000

@@ -44,6 +44,20 @@ def fill(text):
 MaskExplorer({"내장 모델": fill, "배운 모델": fill}, "이순신은 조선 중기의 무신이다.")"""
 
 
+CHAT_CELL = """\
+from helpers.views.chat import ChatWindow
+
+table = {"이름이 뭐야?": "버티예요.", "몇 살이야?": "나이가 없어요."}
+
+
+def search(query):
+    scored = [(q, a, len(set(q) & set(query)) / len(set(q))) for q, a in table.items()]
+    return sorted(scored, key=lambda row: -row[2])
+
+
+ChatWindow(search, threshold=0.7)"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A JupyterLab of its own: (address, token, folder of its notebooks)."""
@@ -120,6 +134,33 @@ def test_tokenisation_stages_follow_the_typing(server, run_cell):
     box.fill("<b>한국</b><img src=x onerror=\"document.title='attacked'\">")
     expect(shown).to_contain_text("<b>한국</b><img src=x")  # the text itself, as it was typed
     assert shown.locator("img").count() == 0
+    assert page.title() != "attacked"
+
+
+def test_chat_window_answers_on_enter(server, run_cell):
+    page = run_cell(CHAT_CELL)
+    output = page.locator(".jp-OutputArea")
+    box = output.locator("input[type=text]").first
+    shown = output.locator(".widget-html-content").first
+    box.wait_for()
+    box.press_sequentially("이름이 뭐야?")
+    box.press("Enter")
+    expect(shown).to_contain_text("버티예요.")
+    expect(shown).to_contain_text("1.000 · 이름이 뭐야?")
+    expect(box).to_have_value("")
+    box.press_sequentially("몇 살이니?")  # the box still has the focus, and Enter works again
+    box.press("Enter")
+    expect(shown).to_contain_text("나이가 없어요.")
+    output.get_by_role("button", name="다른 답").click()
+    expect(shown).not_to_contain_text("나이가 없어요.")
+    assert shown.inner_text().count("버티예요.") == 2
+    output.get_by_text("마지막 질문의 후보").click()
+    expect(output.get_by_role("table")).to_contain_text("나이가 없어요.")
+    attack = "<b>이름</b><img src=x onerror=\"document.title='attacked'\">"
+    box.fill(attack)
+    output.get_by_role("button", name="보내기").click()
+    expect(shown).to_contain_text(attack)  # the text itself, as it was typed
+    assert output.locator("img").count() == 0
     assert page.title() != "attacked"
 
 

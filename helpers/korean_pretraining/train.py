@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from helpers import CourseError
+from helpers.course import bf16_supported
 from helpers.korean_pretraining.corpus import as_paths
 from helpers.korean_pretraining.model import BertForPreTraining, new_model, warm_start
 from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
@@ -510,13 +511,6 @@ def rewind_log(output: Path, checkpoint: str | None) -> float:
     rows = [row for row in read_log(output) if row["step"] <= step]
     (output / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return rows[-1]["seconds"] if rows else 0.0
-
-
-def bf16_supported() -> bool:
-    """Say whether this processor multiplies bf16 matrices in hardware; without it bf16 is slower than fp32."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
