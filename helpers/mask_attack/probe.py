@@ -58,7 +58,8 @@ def probe(
     Source: Petroni et al. 2019, "Language Models as Knowledge Bases?"
     """
     rows = encode_prompts(model, tokenizer, prompts, glued=glued)
-    accepted = [[pieces_of(tokenizer, a) for a in group] for group in answers or []]
+    groups = [] if answers is None else list(answers)
+    accepted = [[pieces_of(tokenizer, answer) for answer in group] for group in groups]
     found: list[dict] = [{} for _ in rows]
     for number, scores in masked_log_probs(model, tokenizer, rows):
         best = scores[0].topk(top_k)
@@ -71,7 +72,7 @@ def probe(
             found[number] |= {"rank": min(ranks, default=float("nan"))}
     frame = pd.DataFrame({"prompt": list(prompts)}).join(pd.DataFrame(found))
     if answers is not None:
-        frame.insert(1, "answer", [group[0] for group in answers])
+        frame.insert(1, "answer", [group[0] for group in groups])
         frame.insert(2, "pieces", [min(map(len, group)) for group in accepted])
     return frame
 
