@@ -140,7 +140,9 @@ def test_model_keeps_its_mode():
 
 
 def river(pieces, place):
-    """After 센 comes ##강 for certain; 센 itself is rarer than 강."""
+    """After 센 comes ##강 for certain; 센 itself is rarer than 강, and no second piece."""
+    if pieces[place - 1] == "[MASK]":
+        return {"##강": 5, "센": -5}
     return {"##강": 20} if pieces[place - 1] == "센" else {"강": 2, "센": 1}
 
 
