@@ -193,6 +193,62 @@ def evaluate_similarity_chatbot(
     print(json.dumps(result))
 
 
+@evaluate.command("mask_attack")
+def evaluate_mask_attack(
+    train: Annotated[Path, typer.Option(help="학습할 TSV: text(또는 document)와 label 열.")],
+    test: Annotated[Path, typer.Option(help="잴 TSV. 열은 train과 같습니다.")],
+    model: Annotated[str, typer.Option(help="모델의 이름이나 폴더.")] = "mini-bert-ko",
+    method: Annotated[
+        str, typer.Option(help="bert-attack, bae-r, bae-i, random 가운데 하나.")
+    ] = "bert-attack",
+    attacks: Annotated[int, typer.Option(min=1, help="공격할 글의 수입니다.")] = 100,
+    max_train: Annotated[
+        int | None, typer.Option(min=2, help="이만큼만 뽑아서 학습합니다. 없으면 모두입니다.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 4,
+    no_filter: Annotated[
+        bool, typer.Option("--no-filter", help="문장 인코더로 거르지 않습니다.")
+    ] = False,
+    seed: int = 0,
+) -> None:
+    """감성 분류기를 학습하고 공격하여 JSON 한 줄로 씁니다."""
+    import json
+
+    from transformers import BertForMaskedLM
+
+    from helpers.course import be_quiet, device_name, profile_name
+    from helpers.mask_attack.attack import attack_all, summary
+    from helpers.mask_attack.classifier import read_reviews, train_classifier
+    from helpers.resources import load_model, load_tokenizer
+
+    be_quiet(profile_name())
+    device = device_name(profile_name())
+    reviews, heldout = read_reviews(train), read_reviews(test)
+    encode = None
+    if not no_filter:
+        from helpers.similarity_chatbot import load_sentence_encoder
+
+        encode = load_sentence_encoder().encode
+    if max_train is not None and max_train < len(reviews):
+        reviews = reviews.sample(max_train, random_state=seed)
+    texts, labels = reviews["text"].tolist(), reviews["label"].tolist()
+    classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
+    results = attack_all(
+        classifier,
+        load_model(BertForMaskedLM, model).to(device),
+        load_tokenizer(model),
+        heldout.sample(min(attacks, len(heldout)), random_state=seed),
+        method=method,
+        encode=encode,
+        vocabulary=sorted({word for text in texts for word in text.split()}),
+        seed=seed,
+    )
+    scores = summary(results)
+    test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
+    head = {"method": method, "train": len(texts), "attacked": scores.pop("reviews")}
+    print(json.dumps(head | {"test_accuracy": test_accuracy} | scores))
+
+
 @evaluate.command("korean_pretraining")
 def evaluate_korean_pretraining(
     model: Annotated[str, typer.Option(help="모델의 이름이나 폴더.")],

@@ -4,6 +4,9 @@ At least two an exercise; tests/test_exercises.py checks that none is missing.
 """
 
 import math
+import re
+import statistics
+from operator import truediv
 
 import numpy as np
 
@@ -192,6 +195,43 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda s, r, t: 3 / 5, "두 값"),
             (lambda s, r, t: (1.0, 3 / 5), "(0.6, 0.667)"),
             (lambda s, r, t: (3 / 5, 2 / 3), "하나도 답하지"),
+        ],
+    },
+    "mask_attack": {
+        "q1": [
+            (lambda ranks, k: sum(rank <= k for rank in ranks), "맞힌 개수"),
+            (lambda ranks, k: sum(rank < k for rank in ranks) / len(ranks), "5등인 답"),
+            (lambda ranks, k: ranks.count(1) / len(ranks), "1등만"),
+            (lambda ranks, k: sum(rank <= k for rank in ranks) / len(ranks) / k, "한 번 더"),
+        ],
+        "q2": [
+            (lambda rank, size: math.log(size) - math.log(rank), "밑이 2"),
+            (lambda rank, size: math.log2(rank), "로그만"),
+            (lambda rank, size: math.log2(rank) - math.log2(size), "부호"),
+            (lambda rank, size: size / rank, "로그를 씌우"),
+        ],
+        "q3": [
+            (lambda text: re.sub(r"010-\d{4}-\d{4}", "[전화번호]", text), "점으로 이은"),
+            (lambda text: re.sub(r"010[-. ]?\d{4}[-. ]?\d{4}", "[전화번호]", text), "세 자리"),
+            (lambda text: re.sub(r"[\d.,-][\d.,\s-]+", "[전화번호]", text), "아닌 것까지"),
+            (lambda text: re.findall(r"\d+", text), "문자열"),
+        ],
+        "q4": [
+            (lambda p, without: sorted(without, key=without.get, reverse=True), "거꾸로"),
+            (lambda p, without: list(without), "받은 순서"),
+            (lambda p, without: sorted(without, key=lambda w: -abs(p - without[w])), "떨어진 값"),
+            (lambda p, without: {w: p - v for w, v in without.items()}, "리스트"),
+        ],
+        "q5": [
+            (lambda word: "는", "'은'이 와야"),
+            (lambda word: "는" if (ord(word[-1]) - 44032) % 28 else "은", "뒤바뀌었습니다"),
+            (lambda word: word + ("은" if (ord(word[-1]) - 44032) % 28 else "는"), "조사만"),
+        ],
+        "q6": [
+            (lambda a, b: statistics.variance(map(math.log, map(truediv, a, b))), "n으로"),
+            (lambda a, b: statistics.pvariance(map(truediv, a, b)), "로그를 씌우지"),
+            (lambda a, b: statistics.pvariance(map(math.log, a)) + a[0], "똑같이 두 배"),
+            (lambda a, b: list(map(truediv, a, b)), "수 하나"),
         ],
     },
     "korean_pretraining": {

@@ -4,7 +4,7 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from helpers import CourseError
-from helpers.views import charts, chat, diagrams, tokens
+from helpers.views import charts, chat, diagrams, masks, tokens
 from helpers.views.relation import LIMIT, RelationExplorer
 
 
@@ -57,6 +57,60 @@ def test_lines():
     (line,) = ax.lines
     assert list(line.get_xdata()) == [0, 100] and list(line.get_ydata()) == [7.6, 6.2]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("단계", "손실")
+
+
+def test_lines_with_error_bars():
+    ax = charts.lines({"노출도": (["0번", "1번"], [1.0, 3.0], [0.5, 0.2])})
+    (bars,) = ax.containers
+    assert [segment[:, 1].tolist() for segment in bars[2][0].get_segments()] == [
+        [0.5, 1.5],
+        pytest.approx([2.8, 3.2]),
+    ]
+    assert list(bars[0].get_ydata()) == [1.0, 3.0]
+
+
+def words_of(explorer):
+    return {button.description: button for button in explorer._words.children}
+
+
+def test_a_click_hides_a_word_and_shows_what_models_put_there():
+    asked = []
+
+    def fill(text):
+        asked.append(text)
+        return [[("조선", 0.75), ("<b>", 0.25)]] * text.count("[MASK]")
+
+    explorer = masks.MaskExplorer({"가": fill, "나<": fill}, "이순신은 조선 무신이다.")
+    shown = explorer._shown
+    assert asked == [] and "눌러" in shown.value
+    words_of(explorer)["조선"].value = True
+    assert explorer.text == "이순신은 [MASK] 무신이다." and set(asked) == {explorer.text}
+    assert "75.0%" in shown.value and "나&lt;" in shown.value
+    assert "<b>가</b>" in shown.value and "&lt;b&gt;" in shown.value  # ours, and the token's
+    assert "width:75%" in shown.value
+    words_of(explorer)["무신이다."].value = True
+    assert explorer.text == "이순신은 [MASK] [MASK]."
+    words_of(explorer)["조선"].value = False
+    assert explorer.text == "이순신은 조선 [MASK]."
+
+
+def test_typing_keeps_what_was_hidden_and_masks_may_be_typed():
+    explorer = masks.MaskExplorer({"가": lambda text: []}, "서울은 수도이다")
+    words_of(explorer)["서울은"].value = True
+    explorer._typed.value = "서울은 큰 [MASK]이다"
+    assert explorer.text == "[MASK] 큰 [MASK]이다"
+    explorer._typed.value = "부산은 큰 [MASK]이다"
+    assert explorer.text == "부산은 큰 [MASK]이다"
+    assert repr(explorer).endswith("나타납니다.")
+
+
+def test_what_a_model_says_is_shown_and_escaped():
+    def fails(text):
+        raise ValueError("<i>너무 깁니다</i>")
+
+    explorer = masks.MaskExplorer({"가": fails}, "<img src=x> [MASK]")
+    assert "&lt;i&gt;너무 깁니다" in explorer._shown.value
+    assert "<img" not in explorer._shown.value and "&lt;img" in explorer._shown.value
 
 
 def test_heat_map_has_rows_down_and_columns_across():

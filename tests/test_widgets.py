@@ -35,6 +35,14 @@ vocab = {piece: number for number, piece in enumerate(pieces)}
 tokenizer = BertTokenizerFast(vocab=vocab, do_lower_case=False)
 StageExplorer(lambda text: tokenization_stages(tokenizer, text), "한국어")"""
 
+MASKS_CELL = """\
+from helpers.views.masks import MaskExplorer
+
+def fill(text):
+    return [[("조선", 0.75), (text.split()[0], 0.25)] for _ in range(text.count("[MASK]"))]
+
+MaskExplorer({"내장 모델": fill, "배운 모델": fill}, "이순신은 조선 중기의 무신이다.")"""
+
 
 CHAT_CELL = """\
 from helpers.views.chat import ChatWindow
@@ -195,5 +203,26 @@ def test_chat_window_answers_on_enter(server, run_cell):
     box.fill(attack)
     output.get_by_role("button", name="보내기").click()
     expect(shown).to_contain_text(attack)  # the text itself, as it was typed
+    assert output.locator("img").count() == 0
+    assert page.title() != "attacked"
+
+
+def test_clicked_words_become_masks_with_bars(server, run_cell):
+    page = run_cell(MASKS_CELL)
+    output = page.locator(".jp-OutputArea")
+    shown = output.locator(".widget-html-content")
+    words = output.locator("button")
+    expect(words).to_have_count(4)
+    expect(shown).not_to_contain_text("75.0%")
+    words.nth(1).click()
+    expect(shown).to_contain_text("이순신은 [MASK] 중기의 무신이다.")
+    expect(shown).to_contain_text("75.0%")
+    expect(shown).to_contain_text("배운 모델")
+    words.nth(3).click()
+    expect(shown).to_contain_text("[MASK] 중기의 [MASK].")
+    box = output.locator("input[type=text]")
+    box.fill("서울은 <img src=x onerror=\"document.title='attacked'\"> 수도이다")
+    words.first.click()
+    expect(shown).to_contain_text("[MASK] <img src=x")
     assert output.locator("img").count() == 0
     assert page.title() != "attacked"

@@ -36,15 +36,21 @@ def bars(
 
 
 def lines(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, tuple[Sequence[float], ...]],
     xlabel: str = "",
     ylabel: str = "",
     title: str = "",
 ) -> Axes:
-    """lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실") -> one line a name."""
+    """lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실") -> one line a name.
+
+    A third sequence beside x and y draws error bars of that length up and down.
+    """
     ax = new_axes(title, xlabel, ylabel)
-    for name, (x, y) in series.items():
-        ax.plot(x, y, label=name)
+    for name, (x, y, *error) in series.items():
+        if error:
+            ax.errorbar(x, y, *error, label=name, marker="o", capsize=3)
+        else:
+            ax.plot(x, y, label=name)
     if len(series) > 1:
         ax.legend()
     return ax

@@ -18,10 +18,12 @@ BUILD = ROOT / "build" / "benchmarks"
 
 
 class Options(argparse.ArgumentParser):
-    """`argparse` with --corpus, and one Korean sentence for a wrong command line."""
+    """`argparse`, with --corpus where a text is read, and one Korean sentence for a wrong command line."""
 
-    def __init__(self, description: str):
+    def __init__(self, description: str, corpus: bool = True):
         super().__init__(description=description)
+        if not corpus:
+            return
         embedded = sorted((ROOT / "data" / "korean_pretraining" / "general").glob("*.txt"))
         self.add_argument(
             "--corpus",

@@ -1,0 +1,281 @@
+"""Change a few words until a classifier changes its mind, with a masked language model's suggestions.
+
+>>> result = attack(classifier, model, tokenizer, "배우들의 연기가 정말 좋았다.", 1, encode=encode)
+>>> result.adversarial, result.success      # ("배우들의 연기가 정말 많았다.", True)
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers import CourseError
+from helpers.mask_attack import masks
+
+METHODS = ("bert-attack", "bae-r", "bae-i", "random")
+MAX_PIECES = 4  # of a word: longer ones have too many combinations to be worth the queries
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attacked text.
+
+    words: (word now, word before) in order; before is "" for an inserted word. predicted: the
+    classifier's answer to the untouched text; where it is not the label nothing was attacked.
+    similarity: cosine of the two sentence vectors, 1.0 without a filter.
+    """
+
+    text: str
+    label: int
+    predicted: int
+    words: tuple[tuple[str, str], ...]
+    success: bool
+    queries: int
+    similarity: float = 1.0
+
+    @property
+    def adversarial(self) -> str:
+        return " ".join(now for now, _ in self.words)
+
+    @property
+    def changed(self) -> int:
+        """How many words were replaced or inserted."""
+        return sum(now != before for now, before in self.words)
+
+    def __repr__(self) -> str:
+        marked = (n if n == b else f"[{b}→{n}]" if b else f"[+{n}]" for n, b in self.words)
+        return " ".join(marked)
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for now, before in self.words:
+            old = f"<del>{escape(before)}</del> " if before and now != before else ""
+            new = escape(now) if now == before else f"<mark>{escape(now)}</mark>"
+            parts.append(old + new)
+        return f"<div>{' '.join(parts)}</div>"
+
+
+def attack(
+    classify: Callable[[list[str]], np.ndarray],
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    label: int,
+    *,
+    method: str = "bert-attack",
+    encode: Callable[[list[str]], np.ndarray] | None = None,
+    min_similarity: float = 0.8,
+    max_share: float = 0.4,
+    top_k: int = 16,
+    vocabulary: Sequence[str] = (),
+    seed: int = 0,
+) -> Attack:
+    """Replace (or insert) words greedily, most important first, until the classifier's answer is wrong.
+
+    classify: texts -> probabilities [texts, classes]. method: 'bert-attack' (pieces of the
+    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-i' (a mask inserted after it) or
+    'random' (words of `vocabulary`). At most `max_share` of the words change. With `encode`
+    (sentences -> vectors) candidates whose cosine with the original is below `min_similarity` are dropped.
+    Every text shown to the classifier counts as a query.
+    Raises CourseError for an empty or over-long text, and for an unknown method.
+    Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
+    """
+    if method not in METHODS:
+        raise CourseError(
+            f"{method!r}(이)라는 방법은 없습니다. {', '.join(METHODS)} 가운데 고르십시오."
+        )
+    rng = random.Random(f"{seed}/{text}")
+    words = text.split()
+    if not words:
+        raise CourseError("빈 문장은 공격할 수 없습니다. 낱말이 있는 문장을 주십시오.")
+    probability = classify([text])[0]
+    start = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
+    if start.predicted != label:
+        return start
+    vector = None if encode is None else encode([text])[0]
+    order = list(range(len(words)))
+    if method == "random":
+        rng.shuffle(order)
+    else:
+        order = word_importance(classify, tokenizer, words, label, probability[label])[1]
+        start = replace(start, queries=1 + len(words))
+    now: list[list[str]] = [[word] for word in words]  # an insertion makes a place hold two
+    state, confidence = start, probability[label]
+    for place in order[: int(max_share * len(words))]:
+        options = suggestions(model, tokenizer, now, place, method, top_k, vocabulary, rng)
+        texts = [join(now, place, option) for option in options]
+        cosines = np.ones(len(texts))
+        if vector is not None and texts:
+            others = encode(texts)
+            norms = np.linalg.norm(others, axis=1) * np.linalg.norm(vector)
+            cosines = others @ vector / np.maximum(norms, 1e-12)
+        kept = [i for i in range(len(texts)) if cosines[i] >= min_similarity]
+        if not kept:
+            continue
+        answers = classify([texts[i] for i in kept])
+        state = replace(state, queries=state.queries + len(kept))
+        # of those that fool the classifier the most similar; else the one that hurts it most
+        fooled = [i for i, answer in zip(kept, answers, strict=True) if answer.argmax() != label]
+        best = max(fooled, key=lambda i: cosines[i]) if fooled else kept[answers[:, label].argmin()]
+        if not fooled and answers[:, label].min() >= confidence:
+            continue
+        confidence = answers[kept.index(best), label]
+        now[place] = options[best]
+        pairs = [
+            (word, words[i] if j == 0 else "")
+            for i, p in enumerate(now)
+            for j, word in enumerate(p)
+        ]
+        state = replace(
+            state, words=tuple(pairs), success=bool(fooled), similarity=float(cosines[best])
+        )
+        if fooled:
+            break
+    return state
+
+
+def word_importance(
+    classify: Callable[[list[str]], np.ndarray],
+    tokenizer: Any,
+    words: Sequence[str],
+    label: int,
+    probability: float,
+) -> tuple[np.ndarray, list[int]]:
+    """How much the label's probability falls when a word becomes one mask: values [words], order."""
+    masked = [
+        " ".join([*words[:i], tokenizer.mask_token, *words[i + 1 :]]) for i in range(len(words))
+    ]
+    falls = probability - classify(masked)[:, label]
+    return falls, np.argsort(-falls, kind="stable").tolist()
+
+
+def suggestions(
+    model: Any,
+    tokenizer: Any,
+    now: list[list[str]],
+    place: int,
+    method: str,
+    top_k: int,
+    vocabulary: Sequence[str],
+    rng: random.Random,
+) -> list[list[str]]:
+    """What may stand at a place: lists of one word, or of two for an insertion; best first."""
+    word = now[place][0]
+    if method == "random":
+        return [[other] for other in rng.sample(vocabulary, min(top_k, len(vocabulary)))]
+    if method == "bert-attack":
+        return [[other] for other in recombined(model, tokenizer, now, place, top_k)]
+    tail = word[len(word.rstrip(".,!?~…")) :] if method == "bae-r" else ""
+    mask = [tokenizer.mask_token + tail] if method == "bae-r" else [word, tokenizer.mask_token]
+    limit = model.config.max_position_embeddings
+    row = masks.encode(tokenizer, join(now, place, mask), max_length=limit)
+    ((_, scores),) = masks.masked_log_probs(model, tokenizer, [row])
+    pieces = tokenizer.convert_ids_to_tokens(scores[0].topk(4 * top_k).indices.tolist())
+    new = [piece for piece in pieces if piece.isalpha() and piece + tail != word][:top_k]
+    return [[piece + tail] if method == "bae-r" else [word, piece] for piece in new]
+
+
+@torch.inference_mode()
+def recombined(
+    model: Any, tokenizer: Any, now: list[list[str]], place: int, top_k: int
+) -> list[str]:
+    """BERT-Attack's candidates: each piece's best replacements, read from the *unmasked* text, combined.
+
+    A piece is replaced by one of its own shape (## or not), so that the result is one word, and
+    signs stay as they are; the combinations with the highest summed log-probability come first.
+    """
+    words = [word for held in now for word in held]
+    index = sum(len(held) for held in now[:place])
+    encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+    spots = [i for i, owner in enumerate(encoded.word_ids()) if owner == index]
+    if encoded["input_ids"].shape[1] > model.config.max_position_embeddings:
+        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
+    pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0, spots].tolist())
+    open_spots = [piece.removeprefix("##").isalpha() for piece in pieces]
+    if not any(open_spots) or sum(open_spots) > MAX_PIECES or tokenizer.unk_token in pieces:
+        return []
+    hidden = model.base_model(**encoded.to(model.device)).last_hidden_state[0, spots]
+    scores = model.cls.predictions(hidden).float().log_softmax(-1).cpu()
+    choices = []
+    width = top_k if sum(open_spots) == 1 else max(3, round(top_k ** (1 / sum(open_spots))) + 1)
+    for row, piece, is_open in zip(scores, pieces, open_spots, strict=True):
+        best = row.topk(8 * top_k)
+        others = zip(
+            tokenizer.convert_ids_to_tokens(best.indices.tolist()),
+            best.values.tolist(),
+            strict=True,
+        )
+        same = [
+            (other, value)
+            for other, value in others
+            if other.startswith("##") == piece.startswith("##")
+            and other.removeprefix("##").isalpha()
+        ]
+        choices.append(same[: width + 1] if is_open else [(piece, 0.0)])
+    combined = sorted(product(*choices), key=lambda c: -sum(value for _, value in c))
+    spelled = ["".join(piece.removeprefix("##") for piece, _ in c) for c in combined]
+    return [word for word in dict.fromkeys(spelled) if word != words[index]][:top_k]
+
+
+def join(now: list[list[str]], place: int, option: list[str]) -> str:
+    """join([["정말"], ["좋다"]], 1, ["싫다"]) -> "정말 싫다"."""
+    return " ".join(w for i, held in enumerate(now) for w in (option if i == place else held))
+
+
+def summary(results: Sequence[Attack]) -> dict[str, float]:
+    """Shares of all texts (accuracy) or of those attacked (success); means over the successes and attacks."""
+    attacked = [r for r in results if r.predicted == r.label]
+    won = [r for r in attacked if r.success]
+
+    def mean(values: list[float]) -> float:
+        return float(np.mean(values)) if values else float("nan")
+
+    return {
+        "reviews": len(results),
+        "accuracy": len(attacked) / len(results),
+        "accuracy_under_attack": (len(attacked) - len(won)) / len(results),
+        "success_rate": mean([r.success for r in attacked]),
+        "words_changed": mean([r.changed / len(r.text.split()) for r in won]),
+        "queries": mean([r.queries for r in attacked]),
+        "similarity": mean([r.similarity for r in won]),
+    }
+
+
+def wrong_particles(tokenizer: Any, text: str) -> list[str]:
+    """wrong_particles(tokenizer, "영화은 책을 좋다") -> ["영화은"]: particles that do not fit the 받침.
+
+    Only a piece that is exactly 은/는, 을/를, 과/와 or 이/가 at a word's end counts as a particle.
+    """
+    wrong = []
+    for word in text.split():
+        word = word.rstrip(".,!?~…")
+        pieces = tokenizer.tokenize(word)
+        particle = pieces[-1].removeprefix("##") if len(pieces) > 1 else ""
+        before = word[: -len(particle)][-1:] if particle else ""
+        if particle in PARTICLES and "가" <= before <= "힣":
+            closed = (ord(before) - ord("가")) % 28 > 0
+            if PARTICLES[particle] != closed:
+                wrong.append(word)
+    return wrong
+
+
+PARTICLES = {"은": True, "는": False, "을": True, "를": False}
+PARTICLES |= {"과": True, "와": False, "이": True, "가": False}
+
+
+def attack_all(
+    classify: Callable[[list[str]], np.ndarray],
+    model: Any,
+    tokenizer: Any,
+    reviews: pd.DataFrame,
+    **options: Any,
+) -> list[Attack]:
+    """Attack every row (`text`, `label`) of a table; options as for `attack`."""
+    pairs = zip(reviews["text"], reviews["label"], strict=True)
+    return [attack(classify, model, tokenizer, text, label, **options) for text, label in pairs]

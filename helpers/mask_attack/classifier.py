@@ -1,0 +1,121 @@
+"""A text classifier on top of a BERT: the victim of the attack, and of use wherever texts have labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from helpers import CourseError
+from helpers.mask_attack.masks import BATCH_TOKENS
+from helpers.resources import load_model, load_tokenizer
+
+
+@dataclass
+class Classifier:
+    """Called with texts it returns probabilities, float array [texts, classes]."""
+
+    model: Any
+    tokenizer: Any
+    max_length: int = 128
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        rows = encoded["input_ids"]
+        order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+        result = np.empty((len(rows), self.model.config.num_labels), np.float32)
+        self.model.eval()
+        while order:
+            size = 1
+            while size < len(order) and (size + 1) * len(rows[order[size]]) <= BATCH_TOKENS:
+                size += 1
+            batch, order = order[:size], order[size:]
+            inputs = self.tokenizer.pad(
+                {"input_ids": [rows[number] for number in batch]}, return_tensors="pt"
+            )
+            logits = self.model(**inputs.to(self.model.device)).logits
+            result[batch] = logits.float().softmax(-1).cpu().numpy()
+        return result
+
+    def accuracy(self, texts: Sequence[str], labels: Sequence[int]) -> float:
+        """The share of texts whose likeliest class is the label."""
+        return float((self(texts).argmax(1) == np.asarray(labels)).mean())
+
+
+def train_classifier(
+    base: str | Path,
+    texts: Sequence[str],
+    labels: Sequence[int],
+    *,
+    epochs: int = 4,
+    batch_size: int = 16,
+    learning_rate: float = 1e-4,
+    max_length: int = 128,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Classifier:
+    """Fine-tune a BERT (catalogue name or folder) on texts with labels 0, 1, ... and return it.
+
+    AdamW, the learning rate rising over the first tenth of the steps and falling to zero.
+    Raises CourseError for texts and labels of different number, and for fewer than two classes.
+    """
+    if len(texts) != len(labels):
+        raise CourseError(
+            f"글은 {len(texts)}개인데 라벨은 {len(labels)}개입니다. 글마다 라벨을 하나씩 주십시오."
+        )
+    classes = sorted({int(label) for label in labels})
+    if len(classes) < 2 or classes != list(range(len(classes))):
+        raise CourseError(f"라벨이 {classes}입니다. 0부터 이어지는 두 가지 이상의 라벨을 주십시오.")
+    torch.manual_seed(seed)
+    tokenizer = load_tokenizer(base)
+    model = load_model(AutoModelForSequenceClassification, base, num_labels=len(classes))
+    model.to(device).train()
+    max_length = min(max_length, model.config.max_position_embeddings)
+    rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    steps = epochs * -(-len(rows) // batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, steps, pct_start=0.1, anneal_strategy="linear"
+    )
+    for _ in range(epochs):
+        for batch in torch.randperm(len(rows)).split(batch_size):
+            inputs = tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt")
+            target = torch.tensor([int(labels[i]) for i in batch], device=device)
+            model(**inputs.to(device), labels=target).loss.backward()
+            optimizer.step()
+            rate.step()
+            optimizer.zero_grad()
+    return Classifier(model.eval(), tokenizer, max_length)
+
+
+def read_reviews(path: str | Path) -> pd.DataFrame:
+    """Read a TSV of labelled texts: columns `text` and `label` (0 or 1); NSMC's `document` is a text.
+
+    Lines without a text are left out. Raises CourseError for a missing file or column, a file that
+    is not UTF-8, and a label that is neither 0 nor 1.
+    """
+    if not Path(path).is_file():
+        raise CourseError(f"'{path}' 파일이 없습니다. 경로를 확인하십시오.")
+    try:
+        table = pd.read_csv(path, sep="\t", quoting=3, dtype=str, keep_default_na=False)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise CourseError(
+            f"'{path}'을(를) 읽을 수 없습니다. UTF-8로 저장한 TSV 파일인지 확인하십시오."
+        ) from error
+    table = table.rename(columns={"document": "text"})
+    if not {"text", "label"} <= set(table.columns):
+        raise CourseError(
+            f"'{path}'에 text(또는 document)와 label 열이 있어야 합니다. 첫 줄에 열의 이름을 쓰십시오."
+        )
+    wrong = set(table["label"]) - {"0", "1"}
+    if wrong:
+        raise CourseError(
+            f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 쓰십시오."
+        )
+    table = table[table["text"].str.strip() != ""].reset_index(drop=True)
+    return table.assign(label=table["label"].astype(int))

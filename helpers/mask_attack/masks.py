@@ -1,0 +1,128 @@
+"""Texts with masks: encoded as the model met them in pretraining, and scored many at a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from helpers import CourseError
+from helpers.resources import check_pair
+
+BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
+
+
+def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 512) -> list[int]:
+    """encode(tokenizer, "수도는 [MASK]이다.") -> ids of [CLS] 수도 ##는 [MASK] ##이다 . [SEP]
+
+    A tokenizer reads what is glued to a mask as a new word ("이다"), although in "파리이다" the same
+    letters are the continuation "##이다". `glued` writes them as the continuation, which is what
+    stood there in pretraining; `glued=False` leaves the tokenizer's own ids.
+    Raises CourseError for an empty text, one without a mask, and one of more than `max_length` ids.
+    """
+    if not text.strip():
+        raise CourseError("빈 문장입니다. [MASK]가 든 문장을 쓰십시오.")
+    ids = tokenizer(text)["input_ids"]
+    mask = tokenizer.mask_token_id
+    if mask not in ids:
+        raise CourseError(
+            f"{text!r}에 {tokenizer.mask_token}가 없습니다. 맞힐 자리에 {tokenizer.mask_token}를 쓰십시오."
+        )
+    if glued:
+        first, *rest = text.split(tokenizer.mask_token)
+        ids = tokenizer(first)["input_ids"][:-1]
+        for part in rest:
+            ids.append(mask)
+            ending, part = cut_ending(tokenizer, part)
+            ids += ending + tokenizer(part, add_special_tokens=False)["input_ids"]
+        ids.append(tokenizer.sep_token_id)
+    if len(ids) > max_length:
+        raise CourseError(
+            f"문장이 {len(ids)}토큰이어서 모델의 한계 {max_length}토큰을 넘습니다. 문장을 줄이십시오."
+        )
+    return ids
+
+
+def cut_ending(tokenizer: Any, text: str) -> tuple[list[int], str]:
+    """cut_ending(tokenizer, "이다. 끝") -> ([id of "##이다"], ". 끝"); ([], text) if nothing is glued.
+
+    The longest piece first, as WordPiece does; an ending it cannot spell stays in the text.
+    """
+    words = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
+    if not words or words[0][1][0] > 0 or not words[0][0].isalnum():
+        return [], text
+    word, ids = words[0][0], []
+    while word:
+        for end in range(len(word), 0, -1):
+            number = tokenizer.convert_tokens_to_ids(f"##{word[:end]}")
+            if number not in (None, tokenizer.unk_token_id):
+                break
+        else:
+            return [], text
+        ids.append(number)
+        word = word[end:]
+    return ids, text[words[0][1][1] :]
+
+
+def encode_prompts(
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, glued: bool = True
+) -> list[list[int]]:
+    """Encode prompts of exactly one mask each. Raises CourseError as `encode` and `check_pair` do."""
+    check_pair(model, tokenizer)
+    limit = model.config.max_position_embeddings
+    rows = [encode(tokenizer, prompt, glued=glued, max_length=limit) for prompt in prompts]
+    for prompt, row in zip(prompts, rows, strict=True):
+        if row.count(tokenizer.mask_token_id) > 1:
+            raise CourseError(
+                f"{prompt!r}에 {tokenizer.mask_token}가 여럿입니다. 하나만 쓰십시오. 여러 조각의 답은 후보로 줍니다."
+            )
+    return rows
+
+
+def pieces_of(tokenizer: Any, answer: str) -> list[int]:
+    """pieces_of(tokenizer, "한강") -> its ids, one or several. Raises CourseError for [UNK] or nothing."""
+    ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
+    if not ids or tokenizer.unk_token_id in ids:
+        raise CourseError(
+            f"답 {answer!r}을(를) 토크나이저가 쓸 수 없습니다([UNK]). 어휘에 있는 글자로 된 답을 쓰십시오."
+        )
+    return ids
+
+
+def put(row: Sequence[int], mask: int, pieces: Sequence[int]) -> list[int]:
+    """put([2, 4, 9, 3], 4, [7, 8]) -> [2, 7, 8, 9, 3]: the one mask of a row replaced by pieces."""
+    place = list(row).index(mask)
+    return [*row[:place], *pieces, *row[place + 1 :]]
+
+
+def spell(tokenizer: Any, ids: Sequence[int]) -> str:
+    """spell(tokenizer, ids of 한 ##강 -) -> "한강-": pieces written as the text they stand for."""
+    return tokenizer.convert_tokens_to_string(tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+@torch.inference_mode()
+def masked_log_probs(
+    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]]
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield (row number, log-probabilities [masks of the row, vocabulary]), shortest rows first.
+
+    The rows go through the encoder in batches of similar length, and the projection to the
+    vocabulary, the larger half of the work in a small BERT, is made at the masks only.
+    """
+    training = model.training
+    model.eval()
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    while order:
+        size = 1
+        while size < len(order) and (size + 1) * len(rows[order[size]]) <= BATCH_TOKENS:
+            size += 1
+        batch, order = order[:size], order[size:]
+        ids = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(rows[number]) for number in batch], True, tokenizer.pad_token_id
+        ).to(model.device)
+        lengths = torch.tensor([len(rows[number]) for number in batch], device=model.device)
+        attention_mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
+        hidden = model.base_model(ids, attention_mask=attention_mask).last_hidden_state
+        masks = ids == tokenizer.mask_token_id
+        scores = model.cls.predictions(hidden[masks]).float().log_softmax(-1).cpu()
+        yield from zip(batch, scores.split(masks.sum(1).tolist()), strict=True)
+    model.train(training)

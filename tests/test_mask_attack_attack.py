@@ -1,0 +1,275 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mask_models import Scripted, tiny_bert, tokenizer_of
+from transformers import BertForPreTraining
+
+from helpers import ROOT, CourseError
+from helpers.mask_attack import attack as attacks
+from helpers.mask_attack.attack import Attack, attack, attack_all, summary, word_importance
+from helpers.mask_attack.classifier import Classifier, read_reviews, train_classifier
+from helpers.mask_attack.exposure import SYLLABLES
+
+WORDS = "영화 정말 좋다 싫다 나쁘다 재미 참 연기 배우 그냥 책 음식"
+TOKENIZER = tokenizer_of(*WORDS.split(), "##가", "##는", "##은", "##도", "##를", "##을", "가을")
+GOOD, UNSURE, BAD = [0.1, 0.9], [0.3, 0.7], [0.9, 0.1]
+
+
+class Judge:
+    """Negative where a bad word stands, positive else, and less sure without 좋다; keeps what it read."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, texts):
+        self.asked += texts
+        words = [set(text.split()) for text in texts]
+        return np.array(
+            [BAD if {"싫다", "나쁘다"} & w else GOOD if "좋다" in w else UNSURE for w in words]
+        )
+
+
+def dislike(pieces, place):
+    return {"싫다": 9, "참": 8, "좋다": 7} if pieces[place] in ("좋다", "[MASK]") else {"영화": 9}
+
+
+MODEL = Scripted(TOKENIZER, dislike)
+
+
+def gradual(texts):
+    """Probability of the label: .9 with all of 정말 참 좋다, less without; each word has its weight."""
+    weights = {"정말": 0.1, "참": 0.05, "좋다": 0.5}
+    good = [0.25 + sum(weights.get(word, 0) for word in text.split()) for text in texts]
+    return np.array([[1 - p, p] for p in good])
+
+
+def test_importance_is_the_fall_of_the_probability():
+    words = "영화 정말 참 좋다".split()
+    falls, order = word_importance(gradual, TOKENIZER, words, 1, gradual([" ".join(words)])[0, 1])
+    assert falls.tolist() == pytest.approx([0, 0.1, 0.05, 0.5])
+    assert order == [3, 1, 2, 0]
+
+
+@pytest.mark.parametrize("method", ["bert-attack", "bae-r"])
+def test_attack_finds_the_word_that_decides(method):
+    judge = Judge()
+    result = attack(judge, MODEL, TOKENIZER, "영화 정말 좋다", 1, method=method)
+    assert result.success and result.adversarial.split().count("싫다") == 1
+    assert result.changed == 1 and result.queries == len(judge.asked)
+    assert judge([result.adversarial])[0].argmax() == 0
+    assert "[" in repr(result) and "→싫다]" in repr(result)
+
+
+def test_insertion_keeps_every_word_and_counts_as_a_change():
+    result = attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, method="bae-i")
+    assert result.success and result.changed == 1
+    assert [
+        word for word in result.adversarial.split() if word != "싫다"
+    ] == "영화 정말 좋다".split()
+    assert "[+싫다]" in repr(result)
+
+
+def test_random_words_come_from_the_vocabulary():
+    options = {"method": "random", "vocabulary": ["나쁘다"], "seed": 3}
+    result = attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, **options)
+    assert result.success and "나쁘다" in result.adversarial
+    assert result == attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, **options)
+    kept = attack(
+        Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, **options | {"vocabulary": ["참"]}
+    )
+    assert not kept.success
+
+
+@given(st.lists(st.sampled_from(WORDS.split()), min_size=1, max_size=12))
+def test_no_more_than_the_share_of_words_changes(words):
+    def stubborn(texts):
+        """Every change helps a little and none is enough."""
+        return np.array([[0.1 + 0.01 * t.count("참"), 0.9 - 0.01 * t.count("참")] for t in texts])
+
+    model = Scripted(TOKENIZER, lambda pieces, place: {"참": 9, "그냥": 8})
+    result = attack(stubborn, model, TOKENIZER, " ".join(words), 1, max_share=0.4)
+    assert not result.success and result.changed <= 0.4 * len(words)
+    assert [before for _, before in result.words] == words
+
+
+def test_filter_drops_what_means_something_else():
+    def encode(texts):
+        return np.array(
+            [[0.0, 1.0] if {"싫다", "나쁘다"} & set(t.split()) else [1.0, 0.0] for t in texts]
+        )
+
+    strict = attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, encode=encode)
+    assert not strict.success and "싫다" not in strict.adversarial
+    loose = attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, encode=encode, min_similarity=-1)
+    assert loose.success and loose.similarity == pytest.approx(0)
+
+
+def test_a_text_already_wrong_is_left_alone():
+    result = attack(Judge(), MODEL, TOKENIZER, "영화 정말 싫다", 1)
+    assert (result.success, result.changed, result.queries) == (False, 0, 1)
+    assert result.predicted == 0
+
+
+def test_pieces_are_recombined_to_one_word_of_the_same_shape():
+    def rule(pieces, place):
+        return (
+            {"연기": 5, "##는": 9, "영화": 4}
+            if pieces[place] == "영화"
+            else {"##는": 5, "##가": 4, "참": 9}
+        )
+
+    model = Scripted(TOKENIZER, rule)
+    found = attacks.recombined(model, TOKENIZER, [["영화가"], ["좋다"]], 0, top_k=8)
+    assert found[0] == "연기는" and {"연기가", "영화는"} <= set(found)
+    assert "영화가" not in found and not any("#" in word or " " in word for word in found)
+    dotted = attacks.recombined(model, TOKENIZER, [["영화가!"]], 0, top_k=8)
+    assert all(word.endswith("!") for word in dotted)
+    assert attacks.recombined(model, TOKENIZER, [["!!"]], 0, top_k=8) == []
+    assert attacks.recombined(model, TOKENIZER, [["뷁"]], 0, top_k=8) == []
+
+
+def test_errors():
+    with pytest.raises(CourseError, match="방법은 없습니다"):
+        attack(Judge(), MODEL, TOKENIZER, "영화", 1, method="magic")
+    with pytest.raises(CourseError, match="빈 문장"):
+        attack(Judge(), MODEL, TOKENIZER, " ", 1)
+    with pytest.raises(CourseError, match="줄이십시오"):
+        attack(Judge(), MODEL, TOKENIZER, "영화 " * 99, 1)
+
+
+def test_summary_counts_by_hand():
+    same = (("a", "a"), ("b", "b"))
+    won = Attack("a b", 1, 1, (("c", "a"), ("b", "b")), True, 10, 0.9)
+    lost = Attack("a b", 1, 1, same, False, 20)
+    wrong = Attack("a b", 1, 0, same, False, 1)
+    row = summary([won, lost, lost, wrong])
+    assert row["accuracy"] == 3 / 4 and row["accuracy_under_attack"] == 2 / 4
+    assert row["success_rate"] == pytest.approx(1 / 3) and row["words_changed"] == 0.5
+    assert row["queries"] == pytest.approx(50 / 3) and row["similarity"] == 0.9
+
+
+def test_attacked_text_is_escaped():
+    attacked = Attack("<b>", 1, 1, (("<img src=x>", "<b>"),), True, 3)
+    html = attacked._repr_html_()
+    assert "<img" not in html and "<b>" not in html and "&lt;img" in html
+
+
+def test_particles_that_do_not_fit():
+    wrong = attacks.wrong_particles
+    assert wrong(TOKENIZER, "영화은 책를 음식을 배우는") == ["영화은", "책를"]
+    assert wrong(TOKENIZER, "가을 영화가 책은!") == []  # 가을 is one piece, not 가 and a particle
+    assert wrong(TOKENIZER, "영화을, 정말") == ["영화을"]
+
+
+def test_table_is_attacked_row_by_row():
+    reviews = pd.DataFrame({"text": ["영화 정말 좋다", "영화 싫다"], "label": [1, 1]})
+    results = attack_all(Judge(), MODEL, TOKENIZER, reviews, method="bae-r")
+    assert [r.success for r in results] == [True, False]
+    assert summary(results)["accuracy"] == 0.5
+
+
+# --- the classifier ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny untrained BERT with its tokenizer."""
+    path = tmp_path_factory.mktemp("bert")
+    tokenizer = tokenizer_of(*WORDS.split(), *SYLLABLES)
+    tiny_bert(tokenizer, BertForPreTraining).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+TEXTS = ["영화 정말 좋다", "음식 참 좋다", "책 좋다", "영화 싫다", "음식 정말 싫다", "책 참 싫다"]
+
+
+def test_classifier_learns_and_reads_any_length(folder):
+    texts, labels = TEXTS * 4, [1, 1, 1, 0, 0, 0] * 4
+    options = {"epochs": 12, "batch_size": 4, "learning_rate": 5e-3}
+    classifier = train_classifier(folder, texts, labels, **options)
+    assert classifier.accuracy(["배우 좋다", "배우 싫다"], [1, 0]) == 1
+    together = classifier([*TEXTS, "영화 " * 300])
+    assert together.shape == (7, 2) and together.sum(1) == pytest.approx(np.ones(7), abs=1e-5)
+    alone = np.concatenate([classifier([text]) for text in TEXTS])
+    assert together[:6] == pytest.approx(alone, abs=1e-4)  # padding changes nothing
+    again = train_classifier(folder, texts, labels, **options)
+    assert np.array_equal(again(TEXTS), classifier(TEXTS))
+    assert isinstance(again, Classifier)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [([1], "하나씩"), ([1] * 6, "두 가지"), ([1, 3] * 3, "0부터")]
+)
+def test_classifier_refuses_unusable_labels(folder, labels, message):
+    with pytest.raises(CourseError, match=message):
+        train_classifier(folder, TEXTS, labels)
+
+
+def test_reviews_are_read_in_both_forms(tmp_path):
+    nsmc = tmp_path / "nsmc.tsv"
+    nsmc.write_text('id\tdocument\tlabel\n1\t"좋다\t1\n2\t\t0\n3\tNA\t0\n', encoding="utf-8")
+    table = read_reviews(nsmc)
+    assert table["text"].tolist() == ['"좋다', "NA"] and table["label"].tolist() == [1, 0]
+    ours = read_reviews(ROOT / "data" / "mask_attack" / "sentiment.tsv")
+    assert len(ours) == 600 and ours["label"].mean() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "없습니다"),
+        ("글\t답\n좋다\t1\n".encode(), "첫 줄"),
+        ("text\tlabel\n좋다\t긍정\n".encode(), "'긍정'"),
+        ("text\tlabel\n좋다\t1\n".encode("cp949"), "UTF-8"),
+        (b"", "UTF-8"),
+    ],
+)
+def test_unusable_reviews_get_one_sentence(tmp_path, content, message):
+    path = tmp_path / "reviews.tsv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CourseError, match=message):
+        read_reviews(path)
+
+
+def test_evaluate_command_prints_one_json_line(tmp_path, folder):
+    path = tmp_path / "reviews.tsv"
+    rows = [
+        f"{text}\t{label}" for text, label in zip(TEXTS * 3, [1, 1, 1, 0, 0, 0] * 3, strict=True)
+    ]
+    path.write_text("text\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "helpers", "evaluate", "mask_attack", "--model", str(folder)]
+    options = [
+        "--train",
+        str(path),
+        "--test",
+        str(path),
+        "--attacks",
+        "4",
+        "--epochs",
+        "1",
+        "--no-filter",
+    ]
+    done = subprocess.run([*command, *options], capture_output=True, encoding="utf-8", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    result = json.loads(line)
+    assert (
+        result["attacked"] == 4 and 0 <= result["accuracy_under_attack"] <= result["accuracy"] <= 1
+    )
+    assert {"success_rate", "words_changed", "queries", "test_accuracy", "method"} <= result.keys()
+    failed = subprocess.run(
+        [*command, "--train", "x", "--test", "y"], capture_output=True, encoding="utf-8", cwd=ROOT
+    )
+    assert (
+        failed.returncode == 2
+        and failed.stderr.startswith("오류:")
+        and "Traceback" not in failed.stderr
+    )

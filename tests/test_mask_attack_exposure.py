@@ -1,0 +1,133 @@
+import math
+import random
+import re
+
+import pytest
+from mask_models import Scripted, tokenizer_of
+
+from helpers import CourseError
+from helpers.mask_attack import exposure as secrets
+from helpers.mask_attack.exposure import Canary, exposure, make_canaries, plant, redact
+
+DIGITS = [f"##{digit}" for digit in range(10)] + [str(digit) for digit in range(10)]
+TOKENIZER = tokenizer_of("암호", "이다", "##이다", *DIGITS)
+CODES = [f"{a}{b}" for a in range(10) for b in range(10)]  # all 100 codes of two digits
+
+
+def graded(pieces, place):
+    """Prefer small digits: code "ab" has the score -(10 a + b) up to a constant, so its rank is ab + 1."""
+    if place == pieces.index("[MASK]"):
+        return {str(digit): -10 * digit for digit in range(10)}
+    return {f"##{digit}": -digit for digit in range(10)}
+
+
+def test_exposure_and_rank_by_construction():
+    model = Scripted(TOKENIZER, graded)
+    codes = ["00", "01", "49", "99"]
+    frame = exposure(model, TOKENIZER, ["암호 [MASK]이다"] * 4, codes, CODES)
+    assert frame["rank"].tolist() == [1, 2, 50, 100]
+    expected = [math.log2(100), math.log2(50), 1, 0]
+    assert frame["exposure"].tolist() == pytest.approx(expected)
+
+
+def test_secret_outside_the_sample_counts_as_one_more_candidate():
+    frame = exposure(Scripted(TOKENIZER, graded), TOKENIZER, ["암호 [MASK]"], ["00"], CODES[50:])
+    assert frame["rank"].tolist() == [1]
+    assert frame["exposure"].tolist() == pytest.approx([math.log2(51)])
+    worst = exposure(Scripted(TOKENIZER, graded), TOKENIZER, ["암호 [MASK]"], ["99"], CODES[:50])
+    assert worst["rank"].tolist() == [51] and worst["exposure"][0] == pytest.approx(0)
+
+
+def test_a_model_that_knows_nothing_gives_no_exposure():
+    model = Scripted(TOKENIZER, lambda pieces, place: {})
+    frame = exposure(model, TOKENIZER, ["암호 [MASK]"], ["37"], CODES)
+    assert frame["exposure"].tolist() == [0]  # all candidates are as good
+
+
+def test_candidates_of_other_lengths_are_ranked_together():
+    """Every piece costs the same, so the shorter candidates come first."""
+    model = Scripted(TOKENIZER, lambda pieces, place: {"##7": 1e-3})
+    frame = exposure(model, TOKENIZER, ["암호 [MASK]"], ["123"], ["1", "2", "12", "77", "1234"])
+    assert frame["rank"].tolist() == [5]
+
+
+def test_extraction_follows_the_likeliest_pieces():
+    def leak(pieces, place):
+        return {"4": 9} if place == pieces.index("암호") + 1 else {"##2": 9}
+
+    model = Scripted(TOKENIZER, leak)
+    frame = exposure(model, TOKENIZER, ["암호 [MASK]"] * 2, ["42", "24"], CODES)
+    assert frame["extracted"].tolist() == [True, False]
+    assert frame["rank"][0] == 1 and frame["rank"][1] > 1
+
+
+def test_candidates_are_needed():
+    model = Scripted(TOKENIZER, graded)
+    with pytest.raises(CourseError, match="후보"):
+        exposure(model, TOKENIZER, ["암호 [MASK]"], ["42"], ["42"])
+    with pytest.raises(CourseError, match="없습니다"):
+        exposure(model, TOKENIZER, ["암호"], ["42"], CODES)
+
+
+# --- canaries ------------------------------------------------------------------------------------
+
+
+def test_canaries_are_planted_as_often_as_they_say():
+    canaries = make_canaries((0, 1, 4), each=6, seed=0)
+    assert len({canary.name for canary in canaries}) == len(canaries) == 18
+    assert [c.repetitions for c in canaries] == [0] * 6 + [1] * 6 + [4] * 6
+    assert {
+        kind: sum(c.kind == kind for c in canaries) for kind in secrets.FORMATS
+    } == dict.fromkeys(secrets.FORMATS, 6)
+    text = plant(["물은 액체이다."] * 5, canaries, seed=0)
+    assert len(text) == 5 + 6 * (0 + 1 + 4)
+    assert all(text.count(canary.sentence) == canary.repetitions for canary in canaries)
+    assert text == plant(["물은 액체이다."] * 5, canaries, seed=0)
+    assert make_canaries((0, 1, 4), each=6, seed=1) != canaries
+
+
+def test_secrets_can_belong_to_nobody():
+    rng = random.Random(0)
+    for _ in range(300):
+        number = secrets.phone_number(rng)
+        assert re.fullmatch(r"010-0\d{3}-\d{4}", number)  # 010-0xxx is not given out
+        assert re.fullmatch(r"[a-z]{4}\d{4}", secrets.password(rng))
+        town, street, house = secrets.address(rng).split()
+        assert town[:-1] in secrets.TOWNS and street in secrets.STREETS and int(house) > 0
+
+
+def test_redaction_takes_what_its_patterns_know():
+    for canary in make_canaries((1,), each=60, seed=0):
+        clean = redact(canary.sentence)
+        assert (canary.secret in clean) == (canary.kind == "주소")
+        assert clean.startswith(canary.name)
+    assert (
+        redact("번호는 010 0372 5518, 메일은 a.b@example.com이다.")
+        == "번호는 [전화번호], 메일은 [전자우편]이다."
+    )
+    assert redact("900101-1234567") == "[주민등록번호]"
+    text = "2026-11-25에 10,372원을 냈고 비밀번호는 알려 주지 않았다."
+    assert redact(text) == text
+
+
+def test_measuring_goes_kind_by_kind():
+    pieces = sorted({p for c in make_canaries((0, 2), 60, 0) for p in c.sentence if p.isalpha()})
+    tokenizer = tokenizer_of(*pieces, *(f"##{p}" for p in pieces), *DIGITS)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    every = sorted({*"".join(secrets.TOWNS + secrets.STREETS), *letters})
+    tokenizer = tokenizer_of(
+        *pieces, *(f"##{p}" for p in pieces), *every, *(f"##{p}" for p in every), *DIGITS
+    )
+    canaries = make_canaries((0, 2), each=3, seed=0)
+    model = Scripted(tokenizer, lambda pieces, place: {})
+    frame = secrets.measure_exposure(model, tokenizer, canaries, candidates=50)
+    assert sorted(frame["secret"]) == sorted(canary.secret for canary in canaries)
+    assert frame.groupby("repetitions").size().tolist() == [3, 3]
+    assert frame["exposure"].between(0, math.log2(51)).all()
+    again = secrets.measure_exposure(model, tokenizer, canaries, candidates=50)
+    assert frame.equals(again)
+
+
+def test_prompt_hides_exactly_the_secret():
+    canary = Canary("전화번호", "가나다", "010-0123-4567", 4)
+    assert canary.prompt.replace("[MASK]", canary.secret) == canary.sentence
