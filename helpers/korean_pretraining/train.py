@@ -194,7 +194,7 @@ def pretrain(
         data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
         callbacks=[clock, *callbacks],
         clock=clock,
-        sentence_loss=vectors and SentenceVectorLoss(*vectors, tokenizer, max(1, share // 4), seed),
+        sentence_loss=vectors and SentenceVectorLoss(*vectors, tokenizer, max(1, share // 8), seed),
         sentence_weight=teacher_weight,
     )
     trainer.remove_callback(PrinterCallback)
