@@ -58,6 +58,16 @@ def search(query):
 ChatWindow(search, threshold=0.7)"""
 
 
+REAL_CHAT_CELL = """\
+from helpers.course import be_quiet
+from helpers.similarity_chatbot import course_chatbot, load_sentence_encoder
+from helpers.views.chat import ChatWindow
+
+be_quiet("local")
+chatbot = course_chatbot(load_sentence_encoder())
+ChatWindow(lambda query: [match[:3] for match in chatbot.search([query])[0]], chatbot.threshold)"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A JupyterLab of its own: (address, token, folder of its notebooks)."""
@@ -205,6 +215,27 @@ def test_chat_window_answers_on_enter(server, run_cell):
     expect(shown).to_contain_text(attack)  # the text itself, as it was typed
     assert output.locator("img").count() == 0
     assert page.title() != "attacked"
+
+
+def test_the_course_chatbot_answers_and_is_photographed_for_the_readme(run_cell, tmp_path):
+    page = run_cell(REAL_CHAT_CELL)
+    page.set_viewport_size({"width": 1000, "height": 900})
+    output = page.locator(".jp-OutputArea")
+    shown = output.locator(".widget-html-content").first
+    box = output.locator("input[type=text]").first
+    for query in ("이름 좀 알려 줄래?", "우정이란 뭘까?", "화성에는 언제 갈 수 있어?"):
+        box.press_sequentially(query)
+        box.press("Enter")
+        expect(shown).to_contain_text(query)
+    expect(shown).to_contain_text("이름이 뭐야?")
+    expect(shown).to_contain_text("잘 모르겠습니다")
+    output.get_by_text("마지막 질문의 후보").click()
+    expect(output.get_by_role("table")).to_be_visible()
+    page.add_style_tag(content=".Toastify { display: none }")  # JupyterLab's offer of its news
+    page.wait_for_timeout(500)  # the list unfolds
+    picture = Path(os.environ.get("COURSE_SCREENSHOT", tmp_path / "chat.png"))
+    output.screenshot(path=picture)
+    assert picture.stat().st_size > 10_000
 
 
 def test_clicked_words_become_masks_with_bars(server, run_cell):
