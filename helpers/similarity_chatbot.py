@@ -239,7 +239,7 @@ class SimilarityChatbot:
     def search(self, queries: Sequence[str], top_k: int = 5) -> list[list[Match]]:
         """search(["이름 좀 알려 줘"], 2) -> [[Match("이름이 뭐야?", ..., 0.9, 1), Match(...)]]
 
-        The best `top_k` (all, if there are fewer) of each query, best first.
+        The best `top_k` (all, if there are fewer) of each query, best first, of equals the first.
         Raises CourseError for a `top_k` below 1 and as `encode` does.
         """
         if top_k < 1:
@@ -247,10 +247,9 @@ class SimilarityChatbot:
         found = []
         for query in self.unit_vectors(queries):  # one at a time: a million scores are 4 MB
             scores = self.vectors @ query
-            best = np.argpartition(-scores, min(top_k, len(scores)) - 1)[:top_k]
-            best = best[np.argsort(-scores[best], kind="stable")]
+            best = np.argsort(-scores, kind="stable")[:top_k].tolist()
             found.append(
-                [Match(self.questions[i], self.answers[i], float(scores[i]), int(i)) for i in best]
+                [Match(self.questions[i], self.answers[i], float(scores[i]), i) for i in best]
             )
         return found
 

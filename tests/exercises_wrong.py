@@ -154,12 +154,14 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda a, b: a * b, "수 하나"),
             (lambda a, b: 0.5, "0.96이어야"),
             (lambda a, b: 0.96, "영벡터"),
+            (lambda a, b: 0.96 if b.any() else 0.0, "영벡터"),
         ],
         "q2": [
             (lambda q, Q, answers: answers[np.argmax(Q @ q)], "내적이 가장 큰"),
             (lambda q, Q, answers: int(np.argmax(Q @ q)), "번호가 아니라"),
             (lambda q, Q, answers: answers[np.argmin(Q @ q)], "가장 먼"),
-            (lambda q, Q, answers: answers[1], "돌려주어야"),
+            (lambda q, Q, answers: answers[np.linalg.norm(Q - q, axis=1).argmin()], "거리가"),
+            (lambda q, Q, answers: "몰라요", "돌려주어야"),
         ],
         "q3": [
             (lambda ranks: sum(1 / r for r in ranks if r) / 3, "찾지 못한"),
@@ -189,7 +191,7 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
         ],
         "q6": [
             (lambda s, r, t: (2 / 5, 1.0), ">="),
-            (lambda s, r, t: (2 / 3, 3 / 5), "순서가"),
+            (lambda s, r, t: [2 / 3, 3 / 5], "순서가"),
             (lambda s, r, t: (3, 2 / 3), "비율입니다"),
             (lambda s, r, t: (3 / 5, 2 / 5), "답한 질의만"),
             (lambda s, r, t: 3 / 5, "두 값"),

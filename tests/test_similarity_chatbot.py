@@ -3,6 +3,7 @@ import io
 import json
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
+from tokenizers.normalizers import Lowercase
 from transformers import BertConfig, BertModel
 
 from helpers import CourseError
@@ -77,6 +79,16 @@ def test_batch_size_and_company_do_not_change_a_vector(tokenizer, bf16):
     np.testing.assert_allclose(encoder.encode(QUESTIONS[:60][::-1])[::-1], alone, atol=1e-5)
 
 
+def test_padding_does_not_change_a_pooled_vector(tokenizer):
+    encoder = sc.SentenceEncoder(tiny(tokenizer).eval(), tokenizer)
+    sentences = [sentence for sentence in MIXED if len(sentence) < 50]
+    with torch.no_grad():
+        vectors = encoder.pool(tokenizer(sentences, padding=True, return_tensors="pt"))
+    tokenizer.backend_tokenizer.no_padding()
+    alone = sc.SentenceEncoder(encoder.model, tokenizer, bf16=False).encode(sentences)
+    np.testing.assert_allclose(vectors.numpy(), alone, atol=1e-5)
+
+
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 5))
 def test_a_batch_holds_one_length_and_every_row_comes_once(lengths, batch_size):
     batches = sc.batches_of_one_length(lengths, batch_size)
@@ -131,6 +143,9 @@ def test_fingerprint_follows_what_changes_vectors_and_nothing_else(tokenizer, en
     assert sc.SentenceEncoder(tiny(tokenizer), tokenizer, "cls").fingerprint() != before
     assert sc.SentenceEncoder(tiny(tokenizer), tokenizer, max_length=9).fingerprint() != before
     changed = copy.deepcopy(encoder)
+    changed.tokenizer.backend_tokenizer.normalizer = Lowercase()
+    assert changed.fingerprint() != before
+    changed = copy.deepcopy(encoder)
     changed.model.encoder.layer[1].output.dense.bias.data[3] += 1e-3
     assert changed.fingerprint() != before
 
@@ -162,6 +177,25 @@ def test_search_is_the_exact_cosine_order(encoder):
             assert (match.question, match.answer) == (pair["question"], pair["answer"])
 
 
+def given_vectors(**vectors):
+    """An encoder that knows the vectors of a few sentences."""
+    return SimpleNamespace(
+        encode=lambda sentences: np.array([vectors[s] for s in sentences], np.float32),
+        readable=lambda sentences: np.ones(len(sentences), bool),
+    )
+
+
+def test_search_is_best_first_and_of_equals_the_first_for_every_top_k():
+    scores = np.random.default_rng(0).integers(0, 4000, size=20_000) / 4000  # some occur often
+    names = [str(row) for row in range(len(scores))]
+    vectors = np.stack([scores, np.sqrt(1 - scores**2)], axis=1).astype(np.float32)
+    chatbot = sc.SimilarityChatbot(names, names, given_vectors(query=[3.0, 0.0]), vectors=vectors)
+    best = sorted(range(len(scores)), key=lambda row: (-scores[row], row))
+    for top_k in (1, 2, 5, 100, 20_000):
+        (matches,) = chatbot.search(["query"], top_k)
+        assert [match.row for match in matches] == best[:top_k]
+
+
 def test_search_with_few_questions_and_with_none_asked(chatbot):
     assert len(chatbot.search(["안녕?"], top_k=50)[0]) == 3
     assert chatbot.search([]) == []
@@ -173,6 +207,8 @@ def test_answer_below_the_threshold_says_so(chatbot):
     reply = chatbot.answer("이름이 뭐야?")
     assert reply[:2] == ("나", "이름이 뭐야?") and reply.known
     assert reply.score == pytest.approx(1, abs=1e-5)
+    chatbot.threshold = reply.score
+    assert chatbot.answer("이름이 뭐야?").known
     chatbot.threshold = 1.1
     reply = chatbot.answer("이름이 뭐야?")
     assert (reply.answer, reply.question, reply.known) == (sc.UNKNOWN, "이름이 뭐야?", False)
@@ -192,6 +228,14 @@ def test_threshold_is_learned_between_the_two_kinds(encoder):
     assert 0 < threshold < 1 and chatbot.threshold == threshold
     assert all(chatbot.answer(question).known for question in QUESTIONS[:40])
     assert not any(chatbot.answer(query).known for query in hopeless)
+
+
+def test_wrong_answers_do_not_pull_the_threshold_down():
+    vectors = {str(s): [s / 100, np.sqrt(1 - (s / 100) ** 2)] for s in (30, 50, 60, 90)}
+    encoder = given_vectors(right=[1.0, 0.0], other=[-1.0, 0.0], **vectors)
+    chatbot = sc.SimilarityChatbot(["right", "other"], ["가", "나"], encoder)
+    threshold = chatbot.learn_threshold(["90", "50", "50", "50"], [0, 1, 1, 1], ["30", "60"])
+    assert threshold == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("questions, answers", [([], []), (["안녕?"], [])])
@@ -265,6 +309,8 @@ def test_measures_by_hand():
     assert sc.recall_at_k(ranks, 1) == pytest.approx(1 / 3)
     assert sc.recall_at_k(ranks, 2) == pytest.approx(2 / 3)
     assert sc.mean_reciprocal_rank(ranks) == pytest.approx((1 / 2 + 1 + 1 / 3) / 3)
+    assert sc.best_threshold([0.9, 0.6, 0.5], [1, 1, 0], [0.4, 0.55]) == pytest.approx(0.575)
+    assert sc.unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [[0.6, 0.8], [0.0, 0.0]]
 
 
 scored = st.lists(st.tuples(st.floats(0, 1, width=16), st.booleans()), min_size=1, max_size=8)
@@ -298,6 +344,36 @@ def test_a_table_of_one_s_own_is_measured(encoder, tmp_path):
         "mrr": pytest.approx(5 / 6),
         "n": 3,
     }
+
+
+def test_many_queries_are_measured_in_parts(encoder, tmp_path):
+    questions = write(tmp_path / "q.tsv", 'id\tquestion\na\t"안녕?\nb\t몇 살이야?\n')
+    queries = write(tmp_path / "queries.tsv", "query\tid\n" + '"안녕?\ta\n' * 1000 + "안녕?\tb\n")
+    result = sc.evaluate_retrieval(questions, queries, encoder)
+    assert result["n"] == 1001 and result["recall_at_1"] == pytest.approx(1000 / 1001)
+
+
+def test_crowd_begins_with_the_real_and_keeps_their_company():
+    real = np.random.default_rng(1).standard_normal((30, 64)).astype(np.float32)
+    made = sc.crowd(real, 2000)
+    assert made.shape == (2000, 64) and made.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(made[:30], sc.unit(real))
+    nearest = (made[30:] @ made[:30].T).max(axis=1)
+    assert 0.6 < nearest.mean() < 0.99
+    assert np.linalg.matrix_rank(made) == 64  # the noise leaves the span of the thirty
+    np.testing.assert_array_equal(made, sc.crowd(real, 2000))
+    assert sc.crowd(real, 7).shape == (7, 64)
+
+
+def test_search_latency_counts_what_the_graph_index_finds():
+    vectors = sc.crowd(np.random.default_rng(2).standard_normal((50, 32)), 3000)
+    exact, graph = sc.search_latency(vectors, vectors[:40])
+    assert (exact["method"], graph["method"]) == ("exact", "usearch")
+    assert exact["vectors"] == graph["vectors"] == 3000
+    assert exact["recall"] == 1 and 0.8 < graph["recall"] <= 1
+    assert exact["build_seconds"] == 0 < graph["build_seconds"]
+    assert all(0 < row["median_ms"] <= row["p95_ms"] for row in (exact, graph))
 
 
 @pytest.mark.parametrize(
@@ -343,20 +419,25 @@ def partner_rank(encoder):
 def test_supervised_training_brings_partners_together(encoder):
     before = encoder.fingerprint()
     trained = sc.train_contrastive(encoder, synonyms(), steps=40, learning_rate=3e-3, dropout=0)
+    fresh = trained.fingerprint()
     assert partner_rank(trained) == 1 > partner_rank(encoder)
     assert encoder.fingerprint() == before  # the original is untouched
+    dropouts = [m.p for m in trained.model.modules() if isinstance(m, torch.nn.Dropout)]
+    assert dropouts and not any(dropouts)
     once = trained.encode(QUESTIONS[:20], batch_size=1)
     np.testing.assert_allclose(trained.encode(QUESTIONS[:20]), once, atol=1e-5)
+    assert trained.fingerprint() == fresh  # training left no padding in the tokenizer
     assert trained.model.forward.__func__ is BertModel.forward  # no wrapper is left on it
 
 
 def test_unsupervised_training_spreads_vectors_and_repeats_for_a_seed(encoder):
     groups = [[question] for question in QUESTIONS[:64]]
-    trained, again = (
-        sc.train_contrastive(encoder, groups, steps=20, learning_rate=2e-3, seed=3)
-        for _ in range(2)
+    trained, again, other = (
+        sc.train_contrastive(encoder, groups, steps=20, learning_rate=2e-3, seed=seed)
+        for seed in (3, 3, 4)
     )
     assert trained.fingerprint() == again.fingerprint() != encoder.fingerprint()
+    assert other.fingerprint() != trained.fingerprint()
 
     def mean_cosine(encoder):
         vectors = sc.unit(encoder.encode(QUESTIONS[64:128]))
@@ -391,6 +472,21 @@ def test_contrastive_loss_by_hand():
     columns = [np.log(np.exp(scores[:, i]).sum()) - scores[i, i] for i in range(2)]
     loss = sc.contrastive_loss(first, second, 0.5).item()
     assert loss == pytest.approx(np.mean(rows + columns), abs=1e-6)
+
+
+def test_the_trainer_adds_the_weighted_teacher_to_the_contrast():
+    vectors = torch.tensor([[2.0, 1.0], [1.0, 0.5], [0.0, 1.0], [3.0, 4.0]])
+    teacher = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])  # of two sentences
+    trainer = SimpleNamespace(
+        encoder=SimpleNamespace(pool=lambda batch: batch["vectors"]),
+        temperature=0.5,
+        teacher_weight=3,
+    )
+    inputs = {"vectors": vectors, "teacher": teacher, "partners": torch.tensor([[0, 1], [2, 3]])}
+    loss = sc.ContrastiveTrainer.compute_loss(trainer, None, inputs)
+    contrast = sc.contrastive_loss(vectors[[0, 2]], vectors[[1, 3]], 0.5)
+    distance = 1 - (2 / np.sqrt(5) + 1 / np.sqrt(2)) / 2
+    assert loss.item() == pytest.approx(contrast.item() + 3 * distance, abs=1e-6)
 
 
 @pytest.mark.parametrize("groups", [[], [["안녕?"]], [["안녕?"], []]])

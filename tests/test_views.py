@@ -222,6 +222,16 @@ def test_chat_retry_goes_through_the_candidates():
     assert "버티예요." in window._shown.value and len(window.turns) == 1
 
 
+def test_chat_retry_after_not_knowing_begins_with_the_best_candidate():
+    window = chat_window(threshold=0.95)
+    window.send("이름?")
+    shown = []
+    for _ in range(4):
+        shown.append([a for a in ("모릅니다.", "버티예요.", "없어요.") if a in window._shown.value])
+        window.retry()
+    assert shown == [["모릅니다."], ["버티예요."], ["없어요."], ["버티예요."]]
+
+
 def test_chat_escapes_everything_and_ignores_blanks():
     attack = "<img src=x onerror=alert(1)>"
     window = chat.ChatWindow(lambda query: [(attack, attack, 0.9)])

@@ -15,7 +15,7 @@ def cosine(a, b):
 
 
 def _check_cosine(function):
-    a, b = np.array([3.0, 4.0]), np.array([8.0, 6.0])
+    a, b, zero = np.array([3.0, 4.0]), np.array([8.0, 6.0]), np.zeros(2)
     got = function(a, b)
     if np.ndim(got) != 0 or got is None:
         yield "수 하나를 돌려주십시오. 벡터끼리의 내적은 a @ b입니다."
@@ -27,8 +27,8 @@ def _check_cosine(function):
         yield "길이는 제곱합의 제곱근입니다. np.linalg.norm을 쓰십시오."
     elif not math.isclose(got, 0.96):
         yield f"[3, 4]와 [8, 6]의 코사인은 0.96이어야 하는데 {got:.3f}입니다."
-    elif (zero := function(a, np.zeros(2))) != 0:
-        yield f"영벡터와의 코사인은 0.0으로 정합니다. 지금은 {zero}입니다. 0으로 나누지 마십시오."
+    elif wrong := [c for c in (function(a, zero), function(zero, b)) if c != 0]:
+        yield f"영벡터와의 코사인은 0.0으로 정합니다. 지금은 {wrong[0]}입니다. 0으로 나누지 마십시오."
 
 
 q1 = Exercise(
@@ -48,8 +48,8 @@ def best_answer(query, questions, answers):
 
 
 def _check_best_answer(function):
-    questions = np.array([[9.0, 9.0], [0.0, 1.0], [1.0, 0.1], [-2.0, 0.0]])
-    answers = ["긴 벡터", "직각", "가까움", "반대"]
+    questions = np.array([[9.0, 9.0], [2.0, 1.0], [0.2, 0.02], [-2.0, 0.0]])
+    answers = ["긴 벡터", "가까운 점", "작은 각", "반대"]
     got = function(np.array([2.0, 0.0]), questions, answers)
     if isinstance(got, int | np.integer):
         yield "번호가 아니라 그 번호의 답을 돌려주십시오."
@@ -57,8 +57,10 @@ def _check_best_answer(function):
         yield "내적이 가장 큰 답입니다. 긴 벡터가 이기지 않도록 질문 벡터의 길이로 나누십시오."
     elif got == "반대":
         yield "가장 먼 질문의 답입니다. 코사인이 가장 큰 질문을 고르십시오."
-    elif got != "가까움":
-        yield f'"가까움"을 돌려주어야 하는데 {got!r}을(를) 돌려주었습니다.'
+    elif got == "가까운 점":
+        yield "거리가 가장 짧은 질문의 답입니다. 코사인은 거리가 아니라 방향만 봅니다."
+    elif got != "작은 각":
+        yield f'"작은 각"을 돌려주어야 하는데 {got!r}을(를) 돌려주었습니다.'
 
 
 q2 = Exercise(
@@ -190,7 +192,7 @@ def coverage_and_accuracy(scores, right, threshold):
 def _check_coverage_and_accuracy(function):
     scores, right = [0.9, 0.8, 0.7, 0.4, 0.3], [True, True, False, True, False]
     got = function(list(scores), list(right), 0.7)
-    if not isinstance(got, tuple) or len(got) != 2:
+    if not isinstance(got, tuple | list) or len(got) != 2:
         yield "(답한 비율, 답한 것 가운데 맞은 비율)의 두 값을 돌려주십시오."
         return
     coverage, accuracy = map(float, got)

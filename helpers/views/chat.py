@@ -26,7 +26,7 @@ class ChatWindow(widgets.VBox):
 
     search: query -> candidates (question, answer, score, ...), best first. Below the threshold of
     the slider the reply is `unknown`; moving the slider judges the whole conversation anew. '다른 답'
-    answers the last query with the next candidate. All text is escaped.
+    answers the last query with the next candidate, after `unknown` with the first. All text is escaped.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ChatWindow(widgets.VBox):
         unknown: str = "잘 모르겠습니다. 다른 말로 다시 물어봐 주십시오.",
     ):
         self._search, self._unknown = search, unknown
-        self.turns: list[tuple[str, list[Candidate], int]] = []  # query, candidates, the chosen one
+        self.turns: list[tuple[str, list[Candidate], int]] = []  # query, candidates, retries
         self._shown = widgets.HTML()
         self._typed = widgets.Text(
             placeholder="질문을 쓰고 Enter를 누르십시오", layout=widgets.Layout(flex="1 1 auto")
@@ -83,25 +83,27 @@ class ChatWindow(widgets.VBox):
 
     def retry(self) -> None:
         """Answer the last query with the next candidate, after the last with the first again."""
-        if self.turns and self.turns[-1][1]:
-            query, candidates, chosen = self.turns[-1]
-            self.turns[-1] = (query, candidates, (chosen + 1) % len(candidates))
+        if self.turns:
+            query, candidates, retries = self.turns[-1]
+            self.turns[-1] = (query, candidates, retries + 1)
             self._draw()
 
-    def reply(self, candidates: Sequence[Candidate], chosen: int) -> tuple[str, str]:
+    def reply(self, candidates: Sequence[Candidate], retries: int) -> tuple[str, str]:
         """The answer of a turn, and in one line where it comes from."""
         if not candidates:
             return self._unknown, "후보가 없습니다"
-        best = candidates[chosen]
         # One who asks for another answer has seen the score and wants the answer all the same.
-        known = chosen > 0 or best.score >= self._threshold.value
+        known = candidates[0].score >= self._threshold.value
+        best = candidates[max(0, retries - (not known)) % len(candidates)]
         source = f"{best.score:.3f} · {best.question}"
-        return (best.answer, source) if known else (self._unknown, f"가장 가까운 질문: {source}")
+        if known or retries:
+            return best.answer, source
+        return self._unknown, f"가장 가까운 질문: {source}"
 
     def _draw(self, _change: Any = None) -> None:
         boxes = []
-        for query, candidates, chosen in self.turns:
-            answer, source = self.reply(candidates, chosen)
+        for query, candidates, retries in self.turns:
+            answer, source = self.reply(candidates, retries)
             boxes.append(
                 f'<div style="{BUBBLE}align-self:flex-end;background:#dbeafe">{clip(query)}</div>'
                 f'<div style="{BUBBLE}align-self:flex-start;background:#f3f4f6">{clip(answer)}'
@@ -114,7 +116,7 @@ class ChatWindow(widgets.VBox):
             f'flex-direction:column;line-height:1.5">{"".join(boxes)}</div></div>'
         )
         candidates = self.turns[-1][1] if self.turns else []
-        self._retry.disabled = len(candidates) < 2
+        self._retry.disabled = not candidates
         rows = "".join(
             f"<tr><td>{number}</td><td>{candidate.score:.3f}</td>"
             f'<td style="padding:0 12px">{clip(candidate.question)}</td>'
