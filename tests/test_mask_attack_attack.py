@@ -160,13 +160,6 @@ def test_attacked_text_is_escaped():
     assert "<img" not in html and "<b>" not in html and "&lt;img" in html
 
 
-def test_particles_that_do_not_fit():
-    wrong = attacks.wrong_particles
-    assert wrong(TOKENIZER, "영화은 책를 음식을 배우는") == ["영화은", "책를"]
-    assert wrong(TOKENIZER, "가을 영화가 책은!") == []  # 가을 is one piece, not 가 and a particle
-    assert wrong(TOKENIZER, "영화을, 정말") == ["영화을"]
-
-
 def test_table_is_attacked_row_by_row():
     reviews = pd.DataFrame({"text": ["영화 정말 좋다", "영화 싫다"], "label": [1, 1]})
     results = attack_all(Judge(), MODEL, TOKENIZER, reviews, method="bae-r")
