@@ -205,6 +205,7 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda ranks, k: sum(rank < k for rank in ranks) / len(ranks), "5등인 답"),
             (lambda ranks, k: ranks.count(1) / len(ranks), "1등만"),
             (lambda ranks, k: sum(rank <= k for rank in ranks) / len(ranks) / k, "한 번 더"),
+            (lambda ranks, k: sum(rank <= 5 for rank in ranks) / len(ranks), "받은 k"),
         ],
         "q2": [
             (lambda rank, size: math.log(size) - math.log(rank), "밑이 2"),
@@ -217,6 +218,10 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda text: re.sub(r"010[-. ]?\d{4}[-. ]?\d{4}", "[전화번호]", text), "세 자리"),
             (lambda text: re.sub(r"[\d.,-][\d.,\s-]+", "[전화번호]", text), "아닌 것까지"),
             (lambda text: re.findall(r"\d+", text), "문자열"),
+            (
+                lambda text: re.sub(r"01\d[-. ]?\d{3,4}[-. ]?\d{4}", "[전화번호]", text, count=1),
+                "둘 다",
+            ),
         ],
         "q4": [
             (lambda p, without: sorted(without, key=without.get, reverse=True), "거꾸로"),
@@ -227,6 +232,7 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
         "q5": [
             (lambda word: "는", "'은'이 와야"),
             (lambda word: "는" if (ord(word[-1]) - 44032) % 28 else "은", "뒤바뀌었습니다"),
+            (lambda word: "이" if (ord(word[-1]) - 44032) % 28 else "가", "와야 하는데 '가'"),
             (lambda word: word + ("은" if (ord(word[-1]) - 44032) % 28 else "는"), "조사만"),
         ],
         "q6": [
@@ -234,6 +240,7 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda a, b: statistics.pvariance(map(truediv, a, b)), "로그를 씌우지"),
             (lambda a, b: statistics.pvariance(map(math.log, a)) + a[0], "똑같이 두 배"),
             (lambda a, b: list(map(truediv, a, b)), "수 하나"),
+            (lambda a, b: statistics.pvariance(map(math.log2, map(truediv, a, b))), "밑이 2"),
         ],
     },
     "korean_pretraining": {

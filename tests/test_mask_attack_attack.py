@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 
@@ -110,6 +111,42 @@ def test_filter_drops_what_means_something_else():
     assert loose.success and loose.similarity == pytest.approx(0)
 
 
+def test_of_the_words_that_fool_the_most_similar_is_taken():
+    """싫다 is likelier, 나쁘다 is nearer; the lengths of the vectors must not matter."""
+    model = Scripted(TOKENIZER, lambda pieces, place: {"싫다": 9, "나쁘다": 8, "책": 7, "그냥": 6})
+    near = {"싫다": [30.0, 15.0], "나쁘다": [0.2, 0.02], "책": [0.0, 1.0], "그냥": [0.0, 1.0]}
+
+    def encode(texts):
+        return np.array([next((near[w] for w in t.split() if w in near), [1, 0]) for t in texts])
+
+    judge = Judge()
+    result = attack(judge, model, TOKENIZER, "영화 정말 좋다", 1, encode=encode, top_k=4)
+    assert result.adversarial == "영화 정말 나쁘다"
+    assert result.similarity == pytest.approx(0.2 / math.hypot(0.2, 0.02))
+    assert result.queries == len(judge.asked)  # what the filter drops is not shown to the judge
+
+
+def test_a_word_that_does_not_hurt_stays():
+    """After 좋다 -> 그냥 nothing lowers the probability any further, so 정말 and 참 stay."""
+
+    def judge(texts):
+        return np.array([[0.3, 0.7] if "그냥" in t.split() else [0.1, 0.9] for t in texts])
+
+    model = Scripted(
+        TOKENIZER, lambda p, i: {"그냥": 9} if p[i] in ("좋다", "[MASK]") else {"책": 9}
+    )
+    result = attack(judge, model, TOKENIZER, "좋다 정말 참 영화 연기", 1, top_k=1)
+    assert not result.success and result.adversarial == "그냥 정말 참 영화 연기"
+
+
+def test_signs_stay_and_the_word_itself_is_no_suggestion():
+    model = Scripted(TOKENIZER, lambda pieces, place: {"좋다": 9, "싫다": 8, "책": 7, "참": 6})
+    options = {"top_k": 3, "vocabulary": (), "rng": None}
+    found = attacks.suggestions(model, TOKENIZER, [["영화"], ["좋다!"]], 1, "bae-r", **options)
+    assert found == [["싫다!"], ["책!"], ["참!"]]
+    assert attacks.recombined(model, TOKENIZER, [["영화가는은도를"]], 0, top_k=3) == []  # too long
+
+
 def test_a_text_already_wrong_is_left_alone():
     result = attack(Judge(), MODEL, TOKENIZER, "영화 정말 싫다", 1)
     assert (result.success, result.changed, result.queries) == (False, 0, 1)
@@ -158,13 +195,6 @@ def test_attacked_text_is_escaped():
     attacked = Attack("<b>", 1, 1, (("<img src=x>", "<b>"),), True, 3)
     html = attacked._repr_html_()
     assert "<img" not in html and "<b>" not in html and "&lt;img" in html
-
-
-def test_particles_that_do_not_fit():
-    wrong = attacks.wrong_particles
-    assert wrong(TOKENIZER, "영화은 책를 음식을 배우는") == ["영화은", "책를"]
-    assert wrong(TOKENIZER, "가을 영화가 책은!") == []  # 가을 is one piece, not 가 and a particle
-    assert wrong(TOKENIZER, "영화을, 정말") == ["영화을"]
 
 
 def test_table_is_attacked_row_by_row():

@@ -38,6 +38,12 @@ def test_secret_outside_the_sample_counts_as_one_more_candidate():
     assert worst["rank"].tolist() == [51] and worst["exposure"][0] == pytest.approx(0)
 
 
+def test_a_candidate_drawn_twice_counts_once():
+    model = Scripted(TOKENIZER, graded)
+    twice = exposure(model, TOKENIZER, ["암호 [MASK]"], ["49"], CODES + CODES[:50])
+    assert twice["rank"].tolist() == [50] and twice["exposure"].tolist() == pytest.approx([1])
+
+
 def test_a_model_that_knows_nothing_gives_no_exposure():
     model = Scripted(TOKENIZER, lambda pieces, place: {})
     frame = exposure(model, TOKENIZER, ["암호 [MASK]"], ["37"], CODES)

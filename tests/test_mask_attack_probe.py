@@ -130,6 +130,22 @@ def test_batched_probe_gives_the_pipelines_answers():
         )
 
 
+def test_batches_hold_every_row_once_and_no_more_than_fits():
+    rows = [[0] * (1 + 37 * number % 64) for number in range(300)]
+    batches = list(masks.batches(rows))
+    assert sorted(number for batch in batches for number in batch) == list(range(300))
+    sizes = [len(batch) * max(len(rows[number]) for number in batch) for batch in batches]
+    assert max(sizes) <= masks.BATCH_TOKENS and len(batches) < 10
+    assert list(masks.batches([[0] * 9_999])) == [[0]]
+
+
+def test_the_longest_text_a_model_reads_is_not_refused():
+    text = "수도 " * 61 + "[MASK]"
+    assert len(masks.encode(TOKENIZER, text, max_length=64)) == 64
+    with pytest.raises(CourseError, match="65토큰"):
+        masks.encode(TOKENIZER, "수도 " + text, max_length=64)
+
+
 def test_model_keeps_its_mode():
     model = tiny_bert(TOKENIZER).train()
     probe.probe(model, TOKENIZER, ["수도 [MASK]"])
@@ -165,7 +181,8 @@ def test_masks_are_filled_from_the_left():
     model = Scripted(TOKENIZER, lambda p, i: {"##강": 9} if p[i - 1] == "센" else {"센": 5})
     frame = probe.fill_left_to_right(model, TOKENIZER, ["프랑스 [MASK]이다", "[MASK]"], [2, 1])
     assert frame["filled"].tolist() == ["센강", "센"]
-    assert frame["log_prob"][0] > frame["log_prob"][1]
+    # the second place is filled in sight of the first
+    assert model.shown[-1] == "[CLS] 프랑스 센 [MASK] ##이다 [SEP]".split()
 
 
 def test_all_masks_of_a_text_are_filled_at_once():

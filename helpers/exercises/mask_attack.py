@@ -25,6 +25,8 @@ def _check_precision(answer):
         yield "k로 한 번 더 나누었습니다. 질문의 수로만 나누십시오."
     elif not math.isclose(got, 4 / 5):
         yield f"순위 [1, 3, 12, 5, 1]의 P@5는 0.8인데 {got}입니다."
+    elif not math.isclose(answer([1, 3, 12, 5, 1], 1), 2 / 5):
+        yield "k를 5로 못 박았습니다. 받은 k를 쓰십시오. 같은 순위의 P@1은 0.4입니다."
 
 
 q1 = Exercise(
@@ -89,6 +91,8 @@ def _check_redact(answer):
         if answer(text) != text:
             yield f"전화번호가 아닌 것까지 바꾸었습니다: {answer(text)}"
             return
+    if "5518" in answer("집은 010-0372-5518, 일터는 011-037-5518이다."):
+        yield "한 글에 번호가 둘이면 둘 다 바꾸어야 합니다."
 
 
 q3 = Exercise(
@@ -142,7 +146,7 @@ def _check_particle(answer):
     got = {word: answer(word) for word in cases}
     if all(got[word] == word + particle for word, particle in cases.items()):
         yield "낱말에 붙이지 말고 조사만 돌려주십시오."
-    elif all(got[word] != particle for word, particle in cases.items()):
+    elif got == {word: "는" if particle == "은" else "은" for word, particle in cases.items()}:
         yield "은과 는이 뒤바뀌었습니다. 받침이 있으면 은, 없으면 는입니다."
     else:
         for word, particle in cases.items():
@@ -176,6 +180,8 @@ def _check_bias(answer):
         yield "집단 전체의 분산이므로 n - 1이 아니라 n으로 나눕니다(statistics.pvariance)."
     elif math.isclose(got, statistics.pvariance((0.5, 2, 0.25))):
         yield "나눈 값에 로그를 씌우지 않았습니다."
+    elif math.isclose(got, expected / math.log(2) ** 2):
+        yield "밑이 2인 로그를 썼습니다. 자연로그(math.log)를 쓰십시오."
     elif not math.isclose(neutral, 0, abs_tol=1e-9):
         yield "모든 집단의 확률이 똑같이 두 배가 되면 0이어야 합니다. 속성이 없을 때의 확률로 나누었는지 보십시오."
     elif not math.isclose(got, expected):
@@ -183,7 +189,7 @@ def _check_bias(answer):
 
 
 q6 = Exercise(
-    "집단마다 속성이 있을 때와 없을 때의 확률을 받아 로그 비율의 분산을 돌려주는 함수를 쓰십시오.",
+    "집단마다 속성이 있을 때와 없을 때의 확률을 받아 자연로그를 씌운 비율의 분산을 돌려주는 함수를 쓰십시오.",
     "zip으로 함께 돌면서 math.log(a / b)를 모으고, statistics.pvariance로 분산을 구합니다.",
     bias_of_attribute,
     _check_bias,

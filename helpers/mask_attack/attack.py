@@ -247,28 +247,6 @@ def summary(results: Sequence[Attack]) -> dict[str, float]:
     }
 
 
-def wrong_particles(tokenizer: Any, text: str) -> list[str]:
-    """wrong_particles(tokenizer, "영화은 책을 좋다") -> ["영화은"]: particles that do not fit the 받침.
-
-    Only a piece that is exactly 은/는, 을/를, 과/와 or 이/가 at a word's end counts as a particle.
-    """
-    wrong = []
-    for word in text.split():
-        word = word.rstrip(".,!?~…")
-        pieces = tokenizer.tokenize(word)
-        particle = pieces[-1].removeprefix("##") if len(pieces) > 1 else ""
-        before = word[: -len(particle)][-1:] if particle else ""
-        if particle in PARTICLES and "가" <= before <= "힣":
-            closed = (ord(before) - ord("가")) % 28 > 0
-            if PARTICLES[particle] != closed:
-                wrong.append(word)
-    return wrong
-
-
-PARTICLES = {"은": True, "는": False, "을": True, "를": False}
-PARTICLES |= {"과": True, "와": False, "이": True, "가": False}
-
-
 def attack_all(
     classify: Callable[[list[str]], np.ndarray],
     model: Any,

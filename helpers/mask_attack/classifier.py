@@ -11,7 +11,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from helpers import CourseError
-from helpers.mask_attack.masks import BATCH_TOKENS
+from helpers.course import bf16_supported
+from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
 
 
@@ -27,14 +28,9 @@ class Classifier:
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
         rows = encoded["input_ids"]
-        order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
         result = np.empty((len(rows), self.model.config.num_labels), np.float32)
         self.model.eval()
-        while order:
-            size = 1
-            while size < len(order) and (size + 1) * len(rows[order[size]]) <= BATCH_TOKENS:
-                size += 1
-            batch, order = order[:size], order[size:]
+        for batch in batches(rows):
             inputs = self.tokenizer.pad(
                 {"input_ids": [rows[number] for number in batch]}, return_tensors="pt"
             )
@@ -75,6 +71,10 @@ def train_classifier(
     tokenizer = load_tokenizer(base)
     model = load_model(AutoModelForSequenceClassification, base, num_labels=len(classes))
     model.to(device).train()
+    if (
+        model.device.type == "cpu"
+    ):  # PyTorch's fused attention is slow there for short sequences, small heads
+        model.set_attn_implementation("eager")
     max_length = min(max_length, model.config.max_position_embeddings)
     rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     steps = epochs * -(-len(rows) // batch_size)
@@ -86,7 +86,9 @@ def train_classifier(
         for batch in torch.randperm(len(rows)).split(batch_size):
             inputs = tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt")
             target = torch.tensor([int(labels[i]) for i in batch], device=device)
-            model(**inputs.to(device), labels=target).loss.backward()
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
+                loss = model(**inputs.to(device), labels=target).loss
+            loss.backward()
             optimizer.step()
             rate.step()
             optimizer.zero_grad()

@@ -99,6 +99,17 @@ def spell(tokenizer: Any, ids: Sequence[int]) -> str:
     return tokenizer.convert_tokens_to_string(tokenizer.convert_ids_to_tokens(list(ids)))
 
 
+def batches(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Yield row numbers in groups of at most BATCH_TOKENS ids, padding included, shortest rows first."""
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    while order:
+        size = 1
+        while size < len(order) and (size + 1) * len(rows[order[size]]) <= BATCH_TOKENS:
+            size += 1
+        yield order[:size]
+        order = order[size:]
+
+
 @torch.inference_mode()
 def masked_log_probs(
     model: Any, tokenizer: Any, rows: Sequence[Sequence[int]]
@@ -110,12 +121,7 @@ def masked_log_probs(
     """
     training = model.training
     model.eval()
-    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
-    while order:
-        size = 1
-        while size < len(order) and (size + 1) * len(rows[order[size]]) <= BATCH_TOKENS:
-            size += 1
-        batch, order = order[:size], order[size:]
+    for batch in batches(rows):
         ids = torch.nn.utils.rnn.pad_sequence(
             [torch.tensor(rows[number]) for number in batch], True, tokenizer.pad_token_id
         ).to(model.device)

@@ -137,19 +137,16 @@ def fill_left_to_right(
 ) -> pd.DataFrame:
     """Widen the mask of each prompt to `masks[i]` pieces and fill them greedily from the left.
 
-    Columns: `prompt`, `masks`, `filled` (text) and `log_prob` (mean over the pieces, in nats).
+    Columns: `prompt`, `masks` and `filled` (text).
     """
     mask = tokenizer.mask_token_id
     rows = encode_prompts(model, tokenizer, prompts)
     places = [row.index(mask) for row in rows]
     rows = [put(row, mask, [mask] * n) for row, n in zip(rows, masks, strict=True)]
-    totals = [0.0] * len(rows)
     while open_rows := [number for number, row in enumerate(rows) if mask in row]:
         for index, scores in masked_log_probs(model, tokenizer, [rows[n] for n in open_rows]):
             number = open_rows[index]
-            best = scores[0].max(dim=0)
-            rows[number][rows[number].index(mask)] = int(best.indices)
-            totals[number] += float(best.values)
+            rows[number][rows[number].index(mask)] = int(scores[0].argmax())
     return pd.DataFrame(
         {
             "prompt": list(prompts),
@@ -158,7 +155,6 @@ def fill_left_to_right(
                 spell(tokenizer, row[place : place + n])
                 for row, place, n in zip(rows, places, masks, strict=True)
             ],
-            "log_prob": [total / n for total, n in zip(totals, masks, strict=True)],
         }
     )
 
