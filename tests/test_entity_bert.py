@@ -429,11 +429,15 @@ def test_padding_and_company_change_nothing(tiny):
     model = resources.load_model(EntityBert, tiny, entity_variant="rbert", num_labels=3)
     tokenizer = make_tokenizer()
     add_markers(model, tokenizer)
+    torch.manual_seed(1)
+    for parameter in model.parameters():  # as it is saved, the model answers everything alike
+        torch.nn.init.normal_(parameter, std=0.5)
     items = [example(), example("조선 " * 8 + SENTENCE, "이순신", (0, 1)), example("이순신의 조선")]
     together = predict(model, tokenizer, items)
     alone = np.concatenate([predict(model, tokenizer, [item]) for item in items])
-    np.testing.assert_allclose(together, alone, atol=2e-3)  # bf16, where the processor has it
+    np.testing.assert_allclose(together, alone, atol=0.01)  # bf16, where the processor has it
     np.testing.assert_allclose(together.sum(1), 1, atol=1e-3)
+    assert all(np.abs(alone[i] - alone[j]).max() > 0.1 for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
 def test_unknown_variant_is_one_sentence(tiny):
@@ -494,14 +498,20 @@ def test_new_layers_learn_faster_and_none_is_left_out(tiny):
 
 
 def test_same_seed_same_model(tiny):
-    quick = replace(QUICK, epochs=1)
+    begins = []
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, model=None, **kwargs):
+            begins.append(model.classifier.weight.detach().clone())
+
+    options = {"settings": replace(QUICK, epochs=1), "device": "cpu", "callbacks": [Look()]}
     examples = make_examples(32)
-    once, again, other = (
-        train(examples, "entity_embedding", tiny, seed, settings=quick, device="cpu")[0]
-        for seed in (0, 0, 1)
-    )
-    assert torch.equal(once.classifier.weight, again.classifier.weight)
-    assert not torch.equal(once.classifier.weight, other.classifier.weight)
+    models = [train(examples, "entity_embedding", tiny, seed, **options)[0] for seed in (0, 0, 1)]
+    for once, again, other in (begins, [model.classifier.weight for model in models]):
+        assert torch.equal(once, again)
+        assert not torch.equal(
+            once, other
+        )  # the seed draws the new layers, too, not only the order
 
 
 def test_span_that_does_not_fit_is_named_before_training(tiny, tmp_path):
