@@ -692,6 +692,15 @@ def test_chunks_are_whole_names():
     assert [sentence[slice(*chunk)] for chunk in chunks] == ["이순신 장군", "1545년", "한성"]
 
 
+def test_rows_know_the_tokens_of_the_names(monkeypatch):
+    found = {SENTENCE: [(0, 3), (5, 7)], "친구와 함께": []}
+    monkeypatch.setattr(pretraining, "find_chunks", lambda sentences: [found[s] for s in sentences])
+    (row,) = pretraining.chunk_rows(TOKENIZER, list(found))  # no name, no row
+    assert [pieces(row)[slice(*chunk)] for chunk in row["chunks"]] == [["이", "##순신은"], ["조선"]]
+    (row,) = pretraining.chunk_rows(TOKENIZER, [SENTENCE], max_length=4)
+    assert pieces(row) == ["[CLS]", "이", "##순신은", "[SEP]"] and row["chunks"] == [(1, 3)]
+
+
 chunk_lists = st.lists(st.tuples(st.integers(1, 18), st.integers(1, 4)), min_size=1, max_size=6)
 
 
