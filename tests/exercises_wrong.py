@@ -77,6 +77,23 @@ def _masks_the_first_chunk_in_place(tokens, chunks, chosen):
     return tokens
 
 
+def _hides_the_last_chosen(tokens, chunks, chosen):
+    first, last = chunks[chosen[-1]]
+    return [*tokens[:first], *["[MASK]"] * (last - first), *tokens[last:]]
+
+
+NO = "no_relation"
+
+
+def _hits(gold, predicted):
+    return sum(g == p != NO for g, p in zip(gold, predicted, strict=True))
+
+
+def _f1_without_false_alarms(gold, predicted):
+    said = sum(g != NO != p for g, p in zip(gold, predicted, strict=True))
+    return 2 * _hits(gold, predicted) / (said + sum(g != NO for g in gold))
+
+
 WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
     "hf_basics": {
         "q1": [
@@ -293,18 +310,22 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
     },
     "entity_bert": {
         "q1": [
+            (lambda g, p: sum(map(str.__eq__, g, p)) / len(g), "정확도"),
+            (lambda g, p: 2 * sum(map(str.__eq__, g, p)) / 9, "맞힌 것까지"),
+            (lambda g, p: _hits(g, p) / sum(x != NO for x in p), "정밀도"),
+            (lambda g, p: _hits(g, p) / sum(x != NO for x in g), "재현율"),
+            (lambda g, p: _hits(g, p) / sum(x != NO for x in g + p), "2를 빠"),
+            (lambda g, p: 0.9, "4/9여야"),
+            (_f1_without_false_alarms, "'말한 수'에"),
+            (lambda g, p: 400 / 9, "백분율"),
+            (lambda g, p: [1, 3, 3], "수 하나"),
+        ],
+        "q2": [
             (lambda n, s, o: [int(i in s or i in o) for i in range(n)], "구별하십시오"),
             (lambda n, s, o: [1 if i in o else 2 * (i in s) for i in range(n)], "거꾸로"),
             (lambda n, s, o: [1 if i == s[0] else 2 * (i == o[0]) for i in range(n)], "첫 토큰만"),
             (lambda n, s, o: [1] * len(s) + [2] * len(o), "6개여야"),
             (lambda n, s, o: [0, *[1] * len(s), 0, *[2] * len(o), 0][:n], "앞에 올 수도"),
-        ],
-        "q2": [
-            (lambda text, s, o: _tag(_tag(text, o, "OBJ", 0), s, "SUB", 0), "마지막 글자"),
-            (lambda text, s, o: _tag(_tag(text, s, "SUB"), o, "OBJ"), "뒤의 자리가 밀립니다"),
-            (lambda text, s, o: _tag(_tag(text, o, "SUB"), s, "OBJ"), "태그가 바뀌었습니다"),
-            (lambda text, s, o: _tag(_tag(text, o, "OBJ"), s, "SUB"), "뒤인 것부터"),
-            (lambda text, s, o: text, "네 개를 모두"),
         ],
         "q3": [
             (
@@ -321,22 +342,25 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda offsets, a, b: [b], "[0, 1]이어야"),
         ],
         "q4": [
+            (lambda text, s, o: _tag(_tag(text, o, "OBJ", 0), s, "SUB", 0), "마지막 글자"),
+            (lambda text, s, o: _tag(_tag(text, s, "SUB"), o, "OBJ"), "뒤의 자리가 밀립니다"),
+            (lambda text, s, o: _tag(_tag(text, o, "SUB"), s, "OBJ"), "태그가 바뀌었습니다"),
+            (lambda text, s, o: _tag(_tag(text, o, "OBJ"), s, "SUB"), "뒤인 것부터"),
+            (lambda text, s, o: text, "네 개를 모두"),
+        ],
+        "q5": [
             ((12 * 384, 13 * 384), "서로 다른 토큰"),
             ((24 * 384, 12 * 384), "0번 행"),
             ((24 * 384, 3 * 384), "종류를 구별하는"),
             ((24, 13), "행을 세십시오"),
-        ],
-        "q5": [
-            (lambda g, p: sum(map(str.__eq__, g, p)) / len(g), "정확도"),
-            (lambda g, p: 2 * sum(map(str.__eq__, g, p)) / 6, "맞힌 것까지"),
-            (lambda g, p: 1 / 6, "2를 빠뜨렸습니다"),
-            (lambda g, p: [1, 3, 3], "수 하나"),
+            ((13 * 384, 24 * 384), "순서가 바뀌었습니다"),
         ],
         "q6": [
             (lambda example: dict(example), "바뀌지 않았습니다"),
             (_swap_in_place, "복사"),
             (_swap_and_lose, "같아졌습니다"),
             (_swap_words_only, "통째로"),
+            (lambda e: {**e, "subject_entity": e["object_entity"], "object_entity": {}}, "통째로"),
         ],
         "q7": [
             (lambda t, c, n: [("[MASK]" if i == 0 else x) for i, x in enumerate(t)], "첫 토큰만"),
@@ -344,6 +368,7 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda t, c, n: ["[MASK]"] * 3 + t[3:4] + ["[MASK]"] + t[5:], "고른(chosen)"),
             (lambda t, c, n: ["[MASK]"] + t[3:], "토큰의 수"),
             (_masks_the_first_chunk_in_place, "복사"),
+            (_hides_the_last_chosen, "여럿이면"),
         ],
     },
 }

@@ -52,6 +52,11 @@ def test_bars_of_one_and_of_several_series():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["가", "나"]
 
 
+def test_number_stands_above_the_error_bar():
+    ax = charts.bars(["가", "나"], [1.0, 2.0], errors=[0.5, 0.0])
+    assert [label.xy[1] for label in ax.texts] == [1.5, 2.0]
+
+
 def test_lines():
     ax = charts.lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실")
     (line,) = ax.lines

@@ -178,7 +178,6 @@ def continue_pretraining(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    net.config.architectures = ["BertForMaskedLM"]
     net.save_pretrained(output)
     tokenizer.save_pretrained(output)
 

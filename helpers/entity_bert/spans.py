@@ -104,7 +104,7 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
                 raise TypeError("label")
         except CourseError as error:
             raise CourseError(f"'{path}'의 {number}번째 예: {error}") from error
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CourseError(
                 f"'{path}'의 {number}번째 예가 KLUE-RE 형식이 아닙니다({error}). sentence, label, "
                 "그리고 word, start_idx, end_idx가 있는 subject_entity와 object_entity가 필요합니다."

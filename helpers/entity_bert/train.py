@@ -102,13 +102,13 @@ def train(
         weight_decay=0.01,
         fused=True,
     )
-    steps = int(settings.epochs * -(-len(rows) // settings.batch_size))
+    steps = max(1, int(settings.epochs * -(-len(rows) // settings.batch_size)))
     with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
         trainer = Trainer(
             model=net,
             args=TrainingArguments(
                 output_dir=folder,
-                max_steps=max(1, steps),
+                max_steps=steps,
                 per_device_train_batch_size=settings.batch_size,
                 train_sampling_strategy="group_by_length",
                 bf16=bf16_supported(),

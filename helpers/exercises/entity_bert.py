@@ -1,11 +1,55 @@
-"""Exercises of lesson 05: entity ids, markers, offsets, parameters, swapping, micro F1, whole entities."""
+"""Exercises of lesson 05: micro F1, entity ids, offsets, tags, parameters, swapping, whole entities."""
 
 import copy
 import math
 
 from helpers.exercises import Exercise
 
-# --- q1: entity ids ------------------------------------------------------------------------------
+# --- q1: micro F1 --------------------------------------------------------------------------------
+
+
+def micro_f1(gold, predicted):
+    pairs = list(zip(gold, predicted, strict=True))
+    hits = sum(g == p != "no_relation" for g, p in pairs)
+    said = sum(p != "no_relation" for p in predicted)
+    there = sum(g != "no_relation" for g in gold)
+    return 2 * hits / (said + there)
+
+
+def _check_micro_f1(function):
+    gold = ["생일", "직함", "배우자", "학교", "no_relation", "no_relation", "no_relation"]
+    predicted = ["생일", "직함", "직함", "no_relation", "no_relation", "생일", "생일"]
+    got = function(gold, predicted)  # 2 hits, 5 said, 4 there
+    if not isinstance(got, int | float):
+        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
+    elif math.isclose(got, 3 / 7):
+        yield "그것은 정확도(accuracy)입니다. no_relation을 맞힌 것은 세지 않습니다."
+    elif math.isclose(got, 2 / 5):
+        yield "그것은 정밀도(precision)입니다. 정말 관계가 있는 수도 세십시오."
+    elif math.isclose(got, 2 / 4):
+        yield "그것은 재현율(recall)입니다. 모델이 관계가 있다고 말한 수도 세십시오."
+    elif math.isclose(got, 2 * 3 / (5 + 4)):
+        yield "no_relation을 맞힌 것까지 세었습니다. 관계를 맞힌 것만 세십시오."
+    elif math.isclose(got, 2 * 2 / (3 + 4)):
+        yield "정답이 no_relation인데 모델이 관계를 말한 것도 '말한 수'에 듭니다."
+    elif math.isclose(got, 2 / (5 + 4)):
+        yield "2를 빠뜨렸습니다. F1은 2 × 맞힌 수 ÷ (말한 수 + 있는 수)입니다."
+    elif math.isclose(got, 100 * 4 / 9):
+        yield "백분율입니다. 0부터 1까지의 수로 돌려주십시오."
+    elif not math.isclose(got, 4 / 9):
+        yield f"시험에서 4/9여야 하는데 {got:.3f}입니다."
+
+
+q1 = Exercise(
+    "정답과 답의 리스트를 받아 no_relation을 뺀 micro F1(0부터 1까지)을 돌려주는 함수를 쓰십시오.",
+    "관계를 맞힌 수, 모델이 관계가 있다고 말한 수, 정말 관계가 있는 수를 셉니다. "
+    "F1 = 2 × 맞힌 수 ÷ (말한 수 + 있는 수).",
+    micro_f1,
+    _check_micro_f1,
+    asks_function=True,
+)
+
+# --- q2: entity ids ------------------------------------------------------------------------------
 
 
 def entity_ids(length, subject, object):
@@ -33,48 +77,11 @@ def _check_entity_ids(function):
         yield "목적어가 주어보다 앞에 올 수도 있습니다."
 
 
-q1 = Exercise(
+q2 = Exercise(
     "토큰의 수와 주어, 목적어의 토큰 자리(리스트)를 받아 entity_ids를 돌려주는 함수를 쓰십시오.",
     "0으로 채운 리스트에서 출발하여 주어의 자리에는 1, 목적어의 자리에는 2를 씁니다.",
     entity_ids,
     _check_entity_ids,
-    asks_function=True,
-)
-
-# --- q2: tags in the text ------------------------------------------------------------------------
-
-
-def add_tags(sentence, subject, object):
-    cuts = [(*subject, "[SUB]", "[/SUB]"), (*object, "[OBJ]", "[/OBJ]")]
-    for start, end, opening, closing in sorted(cuts, reverse=True):
-        word = sentence[start : end + 1]
-        sentence = sentence[:start] + opening + word + closing + sentence[end + 1 :]
-    return sentence
-
-
-def _check_add_tags(function):
-    sentence = "세종은 한글을 만들었다."
-    expected = "[SUB]세종[/SUB]은 [OBJ]한글[/OBJ]을 만들었다."
-    got = function(sentence, (0, 1), (4, 5))
-    if got == "[SUB]세[/SUB]종은 [OBJ]한[/OBJ]글을 만들었다.":
-        yield "끝 자리(end_idx)는 개체의 마지막 글자입니다. 자를 때는 1을 더하십시오."
-    elif got == "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
-        yield "주어와 목적어의 태그가 바뀌었습니다."
-    elif not isinstance(got, str) or got.count("SUB") != 2 or got.count("OBJ") != 2:
-        yield "태그 네 개를 모두 넣은 문자열을 돌려주십시오."
-    elif got != expected:
-        yield (
-            f"{expected!r}이어야 하는데 {got!r}입니다. 앞의 태그를 먼저 넣으면 뒤의 자리가 밀립니다."
-        )
-    elif function(sentence, (4, 5), (0, 1)) != "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
-        yield "목적어가 주어보다 앞에 있을 때 틀립니다. 자리가 뒤인 것부터 넣으십시오."
-
-
-q2 = Exercise(
-    "문장과 주어, 목적어의 (첫 글자, 마지막 글자)를 받아 태그를 넣은 문장을 돌려주는 함수를 쓰십시오.",
-    "뒤에 있는 개체부터 넣으면 앞의 자리는 바뀌지 않습니다.",
-    add_tags,
-    _check_add_tags,
     asks_function=True,
 )
 
@@ -115,7 +122,44 @@ q3 = Exercise(
     asks_function=True,
 )
 
-# --- q4: parameters ------------------------------------------------------------------------------
+# --- q4: tags in the text ------------------------------------------------------------------------
+
+
+def add_tags(sentence, subject, object):
+    cuts = [(*subject, "[SUB]", "[/SUB]"), (*object, "[OBJ]", "[/OBJ]")]
+    for start, end, opening, closing in sorted(cuts, reverse=True):
+        word = sentence[start : end + 1]
+        sentence = sentence[:start] + opening + word + closing + sentence[end + 1 :]
+    return sentence
+
+
+def _check_add_tags(function):
+    sentence = "세종은 한글을 만들었다."
+    expected = "[SUB]세종[/SUB]은 [OBJ]한글[/OBJ]을 만들었다."
+    got = function(sentence, (0, 1), (4, 5))
+    if got == "[SUB]세[/SUB]종은 [OBJ]한[/OBJ]글을 만들었다.":
+        yield "끝 자리(end_idx)는 개체의 마지막 글자입니다. 자를 때는 1을 더하십시오."
+    elif got == "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
+        yield "주어와 목적어의 태그가 바뀌었습니다."
+    elif not isinstance(got, str) or got.count("SUB") != 2 or got.count("OBJ") != 2:
+        yield "태그 네 개를 모두 넣은 문자열을 돌려주십시오."
+    elif got != expected:
+        yield (
+            f"{expected!r}이어야 하는데 {got!r}입니다. 앞의 태그를 먼저 넣으면 뒤의 자리가 밀립니다."
+        )
+    elif function(sentence, (4, 5), (0, 1)) != "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
+        yield "목적어가 주어보다 앞에 있을 때 틀립니다. 자리가 뒤인 것부터 넣으십시오."
+
+
+q4 = Exercise(
+    "문장과 주어, 목적어의 (첫 글자, 마지막 글자)를 받아 태그를 넣은 문장을 돌려주는 함수를 쓰십시오.",
+    "뒤에 있는 개체부터 넣으면 앞의 자리는 바뀌지 않습니다.",
+    add_tags,
+    _check_add_tags,
+    asks_function=True,
+)
+
+# --- q5: parameters ------------------------------------------------------------------------------
 
 
 def new_parameters():
@@ -126,6 +170,9 @@ def new_parameters():
 
 
 def _check_new_parameters(answer):
+    if answer == (13 * 384, 24 * 384):
+        yield "두 수의 순서가 바뀌었습니다. 태그를 먼저 쓰십시오."
+        return
     tags, embedding = answer
     if tags == 12 * 384:
         yield "여는 태그와 닫는 태그는 서로 다른 토큰입니다."
@@ -139,48 +186,12 @@ def _check_new_parameters(answer):
         yield f"개체 임베딩 쪽의 {embedding}은(는) 아닙니다. 행의 수에 384를 곱하십시오."
 
 
-q4 = Exercise(
+q5 = Exercise(
     "벡터의 길이가 384이고 개체의 종류가 여섯일 때, 종류까지 적는 태그와 종류까지 구별하는 개체 "
     "임베딩은 매개변수를 몇 개씩 늘립니까? (태그, 개체 임베딩)의 순서로 답하십시오.",
     "태그는 [SUB:PER], [/SUB:PER] …이고, 개체 임베딩의 번호는 0, 1, …, 12입니다.",
     new_parameters,
     _check_new_parameters,
-)
-
-# --- q5: micro F1 --------------------------------------------------------------------------------
-
-
-def micro_f1(gold, predicted):
-    pairs = list(zip(gold, predicted, strict=True))
-    hits = sum(g == p != "no_relation" for g, p in pairs)
-    said = sum(p != "no_relation" for p in predicted)
-    there = sum(g != "no_relation" for g in gold)
-    return 2 * hits / (said + there)
-
-
-def _check_micro_f1(function):
-    gold = ["생일", "직함", "배우자", "no_relation", "no_relation"]
-    predicted = ["생일", "no_relation", "직함", "no_relation", "생일"]
-    got = function(gold, predicted)  # 1 hit, 3 said, 3 there
-    if not isinstance(got, int | float):
-        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
-    elif math.isclose(got, 2 / 5):
-        yield "그것은 정확도(accuracy)입니다. no_relation을 맞힌 것은 세지 않습니다."
-    elif math.isclose(got, 2 * 2 / (3 + 3)):
-        yield "no_relation을 맞힌 것까지 세었습니다. 관계를 맞힌 것만 세십시오."
-    elif math.isclose(got, 1 / 6):
-        yield "2를 빠뜨렸습니다. F1은 2 × 맞힌 수 ÷ (말한 수 + 있는 수)입니다."
-    elif not math.isclose(got, 1 / 3):
-        yield f"시험에서 1/3이어야 하는데 {got:.3f}입니다."
-
-
-q5 = Exercise(
-    "정답과 답의 리스트를 받아 no_relation을 뺀 micro F1(0부터 1까지)을 돌려주는 함수를 쓰십시오.",
-    "관계를 맞힌 수, 모델이 관계가 있다고 말한 수, 정말 관계가 있는 수를 셉니다. "
-    "F1 = 2 × 맞힌 수 ÷ (말한 수 + 있는 수).",
-    micro_f1,
-    _check_micro_f1,
-    asks_function=True,
 )
 
 # --- q6: swap test -------------------------------------------------------------------------------
@@ -212,7 +223,10 @@ def _check_swap(function):
         yield "아무것도 바뀌지 않았습니다."
     elif got["subject_entity"] == got["object_entity"]:
         yield "두 개체가 같아졌습니다. 덮어쓰기 전의 것을 example에서 읽으십시오."
-    elif got["subject_entity"] != example["object_entity"]:
+    elif (got["subject_entity"], got["object_entity"]) != (
+        example["object_entity"],
+        example["subject_entity"],
+    ):
         yield "word뿐 아니라 자리와 종류까지, 개체를 통째로 맞바꾸십시오."
 
 
@@ -253,6 +267,8 @@ def _check_hide_entities(function):
         yield "고른(chosen) 개체만 가리십시오."
     elif list(got) != ["[MASK]"] * 3 + tokens[3:]:
         yield f"{' '.join(['[MASK]'] * 3 + tokens[3:])}이어야 하는데 {' '.join(got)}입니다."
+    elif list(function(given, chunks, [1, 0])).count("[MASK]") != 4:
+        yield "고른 개체가 여럿이면 모두 가리십시오."
 
 
 q7 = Exercise(

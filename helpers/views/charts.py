@@ -18,17 +18,20 @@ def bars(
     values: Sequence[float] | Mapping[str, Sequence[float]],
     ylabel: str = "",
     title: str = "",
+    errors: Sequence[float] | None = None,
 ) -> Axes:
     """bars(["일반", "법률"], {"처음부터": [.1, .2], "이어서": [.3, .4]}) -> grouped bars.
 
-    values: one number a label, or series name -> one number a label. The number stands on the bar.
+    values: one number a label, or series name -> one number a label. The number stands on the bar,
+    above the error bars where `errors` gives their length up and down.
     """
     series = values if isinstance(values, Mapping) else {None: values}
     ax = new_axes(title, "", ylabel)
     width = 0.8 / len(series)
     for index, (name, heights) in enumerate(series.items()):
         x = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
-        ax.bar_label(ax.bar(x, heights, width, label=name), fmt="%.3g", fontsize=8)
+        drawn = ax.bar(x, heights, width, label=name, yerr=errors, capsize=3)
+        ax.bar_label(drawn, fmt="%.3g", fontsize=8)
     ax.set_xticks(range(len(labels)), labels)
     if len(series) > 1:
         ax.legend()
