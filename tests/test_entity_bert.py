@@ -154,6 +154,14 @@ def test_repeated_word_is_chosen_by_its_place():
     assert row["starts"][0] == pieces(row).index("조선", 2)
 
 
+def test_a_word_that_only_looks_like_the_sentences_is_told_apart_from_a_missing_one():
+    decomposed = unicodedata.normalize("NFD", "조선의 왕")
+    with pytest.raises(CourseError, match="자모로 나뉘어"):
+        example(decomposed, "조선", (0, 0))
+    with pytest.raises(CourseError, match="쓴 그대로"):
+        example(decomposed, "고려", (0, 0))
+
+
 def test_nested_entities_both_stay_visible():
     outer, inner = example("이순신은", (0, 3), (0, 0)), example("이순신은", (0, 0), (0, 3))
     for item, expected in ((outer, [0, 2, 1, 0]), (inner, [0, 1, 2, 0])):

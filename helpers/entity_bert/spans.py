@@ -158,9 +158,12 @@ def find_word(sentence: str, word: str) -> tuple[int, int]:
     starts = [i for i in range(len(sentence)) if word and sentence.startswith(word, i)]
     if len(starts) != 1:
         where = f"여러 자리({', '.join(map(str, starts))})에 있습니다" if starts else "없습니다"
-        advice = (
-            "(첫 글자, 마지막 글자)의 번호로 고르십시오" if starts else "문장에 쓴 그대로 주십시오"
-        )
+        advice = "(첫 글자, 마지막 글자)의 번호로 고르십시오"
+        if not starts:
+            advice = "문장에 쓴 그대로 주십시오"
+            whole = [unicodedata.normalize("NFC", text) for text in (word, sentence)]
+            if word and whole[0] in whole[1]:  # they look alike on the screen
+                advice = "한쪽의 글자가 자모로 나뉘어 있습니다. 둘 다 unicodedata.normalize('NFC', …)로 합치십시오"
         raise CourseError(f"{word!r}이(가) 문장에 {where}. {advice}.")
     return starts[0], starts[0] + len(word) - 1
 
