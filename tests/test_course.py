@@ -152,6 +152,7 @@ def run(arguments, **options):
     for package in arguments:
         if "==" in package:
             installed.update([package.split("==")])
+    return types.SimpleNamespace(returncode=0)
 
 metadata.version, subprocess.run = version, run
 cell, report = sys.stdin.read(), []
@@ -212,6 +213,14 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     assert second["calls"] == []
 
 
+def test_failed_installation_in_colab_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(colab, "missing_packages", lambda: ["kiwipiepy==0"])
+    failed = types.SimpleNamespace(returncode=1)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: failed)
+    with pytest.raises(CourseError, match="설치하지 못했습니다"):
+        colab.install_missing()
+
+
 def test_colab_cell_is_in_form():
     """ruff, which also formats the notebooks, must not change the cell."""
     command = [sys.executable, "-m", "ruff", "format", "--config", ROOT / "pyproject.toml", "-"]
@@ -247,6 +256,9 @@ def executed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     for name, code in (("04_bad", BAD), ("05_good", GOOD)):
         cells = [nbformat.v4.new_markdown_cell("# 제목"), nbformat.v4.new_code_cell(code)]
+        if code == BAD:  # below it, what an earlier run left
+            old = nbformat.v4.new_output("stream", text="옛 결과")
+            cells.append(nbformat.v4.new_code_cell("1", outputs=[old], execution_count=7))
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{name}.ipynb")
     paths = sorted(folder.glob("*.ipynb"))
     before = paths[0].read_text(encoding="utf-8")
@@ -266,8 +278,14 @@ def test_failing_notebook_is_named_and_the_others_go_on(executed):
 def test_course_error_has_no_traceback_in_a_notebook(executed):
     folder, _, _ = executed
     notebook = nbformat.read(folder / "build" / "04_bad.ipynb", as_version=4)
-    (error,) = notebook.cells[-1].outputs
+    (error,) = notebook.cells[-2].outputs
     assert len(error.traceback) == 1 and error.traceback[0].startswith("오류: '없는 수업'")
+
+
+def test_nothing_old_stands_below_a_failing_cell(executed):
+    folder, _, _ = executed
+    last = nbformat.read(folder / "build" / "04_bad.ipynb", as_version=4).cells[-1]
+    assert (last.outputs, last.execution_count) == ([], None)
 
 
 def test_run_writes_copies_and_pages(executed):
