@@ -372,6 +372,13 @@ def test_run_returns_1_if_a_notebook_fails(monkeypatch, tmp_path, capsys):
     assert command(monkeypatch, "run", "--output", str(tmp_path)) == 0
 
 
+def test_output_into_a_file_is_utf8_everywhere():
+    code = "import sys; from helpers import __main__; sys.argv[1:] = ['fetch']; __main__.main()"
+    done = run_python(code, PYTHONUTF8="0", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "매개변수" in done.stdout
+
+
 def test_fetch_lists_the_catalogue(monkeypatch, capsys):
     assert command(monkeypatch, "fetch") == 0
     shown = capsys.readouterr().out
