@@ -335,6 +335,9 @@ def spread(arguments: list[str]) -> list[str]:
 
 def main() -> int:
     """Run a command; an error of the user is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if not stream.isatty():  # Windows gives files and pipes an encoding without Hangul
+            stream.reconfigure(encoding="utf-8")
     try:
         return app(spread(sys.argv[1:]), standalone_mode=False) or 0
     except CourseError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from helpers import ROOT
+from helpers import ROOT, CourseError
 
 CELL = """\
 # Colab에서만 일하는 셀입니다. 강의 저장소를 가져오고 빠진 패키지만 설치합니다.
@@ -40,7 +40,10 @@ def colab_cell() -> str:
 
 
 def install_missing() -> None:
-    """Install the course's packages that this Python lacks or has too old; leave torch alone."""
+    """Install the course's packages that this Python lacks or has too old; leave torch alone.
+
+    Raises CourseError if pip fails; what pip says stands above it.
+    """
     missing = missing_packages()
     if not missing:
         return
@@ -48,10 +51,14 @@ def install_missing() -> None:
     with tempfile.TemporaryDirectory() as folder:
         keep = Path(folder) / "keep.txt"  # a package that asks for another torch fails instead
         keep.write_text(f"torch=={metadata.version('torch')}\n")
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", *missing],
             env={**os.environ, "PIP_CONSTRAINT": str(keep)},
-            check=True,
+        )
+    if done.returncode:
+        raise CourseError(
+            "패키지를 설치하지 못했습니다. 네트워크를 확인하고 메뉴에서 런타임을 다시 시작한 뒤 "
+            "이 셀을 다시 실행하십시오."
         )
     importlib.invalidate_caches()
 

@@ -13,6 +13,7 @@ from helpers import ROOT, CourseError, colab, course
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 GIB = 2**30
+PIP = "python -m pip install"  # of the Python that runs the doctor, not any other
 Line = tuple[str, str, str]  # status, finding, what to do (empty if OK)
 
 
@@ -46,11 +47,11 @@ def package_versions() -> Iterator[Line]:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             status = WARN if text in extras["lab"] else FAIL
-            yield status, f"{name} 없음", f"`pip install -c constraints.txt {name}`을 실행하십시오."
+            yield status, f"{name} 없음", f"`{PIP} -c constraints.txt {name}`을 실행하십시오."
             continue
         pin = pins[canonicalize_name(name)]
         if not requirement.specifier.contains(version, prereleases=True):
-            advice = f"`pip install {name}=={pin}`을 실행하십시오."
+            advice = f"`{PIP} {name}=={pin}`을 실행하십시오."
             yield FAIL, f"{name} {version} ({requirement.specifier} 필요)", advice
         elif Version(version).public != pin:
             advice = f"강의는 {pin}에서 시험했습니다. 문제가 생기면 그 판을 설치하십시오."
@@ -81,7 +82,7 @@ def profile_and_device() -> Iterator[Line]:
 def korean_font() -> Line:
     font = course.use_korean_font()
     if font is None:
-        return WARN, "한글 글꼴 없음", "`pip install koreanize-matplotlib`을 실행하십시오."
+        return WARN, "한글 글꼴 없음", f"`{PIP} koreanize-matplotlib`을 실행하십시오."
     return OK, f"한글 글꼴 {font}", ""
 
 

@@ -84,7 +84,13 @@ def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool)
 
 
 def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
-    """Execute a notebook's cells where they stand; return what went wrong, with the cell."""
+    """Execute a notebook's cells where they stand; return what went wrong, with the cell.
+
+    Old outputs go first: below a cell that fails nothing may stand that was not computed now.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
         notebook,
         kernel_name="python3",

@@ -43,7 +43,7 @@ class Resource:
 
     kind: 'model', 'text' (one sentence a line, a blank line between documents) or 'table'.
     path: embedded below data/, its hashes in data/SHA256SUMS. url: 'https:…' with its sha256, or
-    'hub:…', whose revision is a commit. rows: documents, table rows or parameters.
+    'hub:…', for a data set with its commit as revision. rows: documents, table rows or parameters.
     fallback: the embedded resource that stands in where the network may not or cannot be used.
     """
 
@@ -489,6 +489,10 @@ def _read_tokenizer(folder: Path, name: str | Path) -> Any:
 
 
 def model_folder(name: str | Path) -> Path:
+    """The folder of a catalogue name, of a folder, or in the full profile of a hub id.
+
+    Raises CourseError if there is none.
+    """
     if str(name) in CATALOGUE:
         return data_path(str(name))
     if Path(name).is_dir():

@@ -299,7 +299,8 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
         ],
         "q5": [
             (20000 * 256, "단어 임베딩만"),
-            (20000 * 256 + 128 * 256 + 2 * 256, "LayerNorm"),
+            (20000 * 256 + 128 * 256 + 2 * 256, "LayerNorm(weight와 bias)이나 token type"),
+            (20000 * 256 + 128 * 256 + 2 * 256 + 256, "bias도"),
             (1, "아닙니다"),
         ],
         "q6": [

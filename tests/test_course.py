@@ -16,6 +16,8 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from helpers import ROOT, CourseError, __main__, colab, course, doctor, notebooks, resources
 
@@ -152,6 +154,7 @@ def run(arguments, **options):
     for package in arguments:
         if "==" in package:
             installed.update([package.split("==")])
+    return types.SimpleNamespace(returncode=0)
 
 metadata.version, subprocess.run = version, run
 cell, report = sys.stdin.read(), []
@@ -212,6 +215,14 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     assert second["calls"] == []
 
 
+def test_failed_installation_in_colab_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(colab, "missing_packages", lambda: ["kiwipiepy==0"])
+    failed = types.SimpleNamespace(returncode=1)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: failed)
+    with pytest.raises(CourseError, match="설치하지 못했습니다"):
+        colab.install_missing()
+
+
 def test_colab_cell_is_in_form():
     """ruff, which also formats the notebooks, must not change the cell."""
     command = [sys.executable, "-m", "ruff", "format", "--config", ROOT / "pyproject.toml", "-"]
@@ -247,6 +258,9 @@ def executed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     for name, code in (("04_bad", BAD), ("05_good", GOOD)):
         cells = [nbformat.v4.new_markdown_cell("# 제목"), nbformat.v4.new_code_cell(code)]
+        if code == BAD:  # below it, what an earlier run left
+            old = nbformat.v4.new_output("stream", text="옛 결과")
+            cells.append(nbformat.v4.new_code_cell("1", outputs=[old], execution_count=7))
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{name}.ipynb")
     paths = sorted(folder.glob("*.ipynb"))
     before = paths[0].read_text(encoding="utf-8")
@@ -266,8 +280,14 @@ def test_failing_notebook_is_named_and_the_others_go_on(executed):
 def test_course_error_has_no_traceback_in_a_notebook(executed):
     folder, _, _ = executed
     notebook = nbformat.read(folder / "build" / "04_bad.ipynb", as_version=4)
-    (error,) = notebook.cells[-1].outputs
+    (error,) = notebook.cells[-2].outputs
     assert len(error.traceback) == 1 and error.traceback[0].startswith("오류: '없는 수업'")
+
+
+def test_nothing_old_stands_below_a_failing_cell(executed):
+    folder, _, _ = executed
+    last = nbformat.read(folder / "build" / "04_bad.ipynb", as_version=4).cells[-1]
+    assert (last.outputs, last.execution_count) == ([], None)
 
 
 def test_run_writes_copies_and_pages(executed):
@@ -352,6 +372,13 @@ def test_run_returns_1_if_a_notebook_fails(monkeypatch, tmp_path, capsys):
     assert command(monkeypatch, "run", "--output", str(tmp_path)) == 0
 
 
+def test_output_into_a_file_is_utf8_everywhere():
+    code = "import sys; from helpers import __main__; sys.argv[1:] = ['fetch']; __main__.main()"
+    done = run_python(code, PYTHONUTF8="0", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "매개변수" in done.stdout
+
+
 def test_fetch_lists_the_catalogue(monkeypatch, capsys):
     assert command(monkeypatch, "fetch") == 0
     shown = capsys.readouterr().out
@@ -371,6 +398,8 @@ def status_of(words: str) -> tuple[str, str]:
 
 def test_doctor_finds_this_machine_ready(profile, monkeypatch):
     profile("ci")
+    here = {canonicalize_name(d.name): Version(d.version).public for d in metadata.distributions()}
+    monkeypatch.setattr(colab, "pinned_versions", lambda: here)  # newer releases are no failure
     monkeypatch.setattr(resources, "changed_files", list)
     failed = [finding for status, finding, _ in doctor.examine() if status == doctor.FAIL]
     assert failed == []

@@ -69,6 +69,9 @@ def test_blank_line_after_every_sentence(tmp_path):
     # One pair of neighbouring sentences is enough to know that a blank line is a border.
     mixed = written(tmp_path, b"a\n\nb\n\n\nc\nd\n")
     assert list(read_documents(mixed)) == [["a"], ["b"], ["c", "d"]]
+    # How many blank lines a file begins or ends with says nothing.
+    framed = written(tmp_path, b"\n\na\n\nb\n\nc\n\n\n")
+    assert list(read_documents(framed)) == [["a"], ["b"], ["c"]]
 
 
 words = st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), min_size=1, max_size=3)

@@ -86,6 +86,7 @@ def test_untrained_model_is_near_chance(model, tokenizer, corpus):
     assert result.loss == pytest.approx(math.log(len(tokenizer)), abs=0.3)
     assert result.top1 < 0.12 and result.top1 <= result.top5 < 0.3
     assert result.sentences == len(sentences_of(corpus)) <= result.masked_tokens
+    assert 1 < result.guesses <= len(tokenizer)
 
 
 def unigram_model(tokenizer, probabilities: list[float]):
@@ -116,6 +117,7 @@ def test_a_model_known_by_construction_gets_what_it_must(unigram, tmp_path):
     assert result.loss == pytest.approx(nll / 7, rel=1e-5)
     assert result.top1 == pytest.approx(2 / 7)
     assert result.top5 == pytest.approx(5 / 7)
+    assert result.guesses == 1  # it sees nothing, so it always answers alike
     characters = 3 + 1 + 1 + 3 + 1 + 1 + 2
     assert result.bits_per_character == pytest.approx(nll / math.log(2) / characters, rel=1e-5)
     assert json.loads(json.dumps(asdict(result)))["top1"] == pytest.approx(2 / 7)

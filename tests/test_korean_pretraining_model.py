@@ -110,6 +110,17 @@ def test_a_plain_trainer_gives_no_number_of_sequences(model, batch):
     )
 
 
+def test_the_projection_meets_few_shapes_and_few_positions(model, batch):
+    """Every number of masks that fits into 64 is one shape to the kernels behind it."""
+    rows = []
+    model.cls.predictions.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    for kept in (1, 7, 20):
+        labels = torch.full_like(batch["labels"], -100)
+        labels[0, :kept] = batch["input_ids"][0, :kept]
+        assert len(model(**batch | {"labels": labels}).prediction_logits) == kept
+    assert rows == [64, 64, 64]  # of 6 x 24 positions
+
+
 @pytest.mark.parametrize("items", [None, torch.tensor(0), 0])
 def test_a_batch_without_a_mask_does_no_harm(model, batch, items):
     batch["labels"] = torch.full_like(batch["labels"], -100)

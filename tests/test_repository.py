@@ -77,17 +77,21 @@ def test_conda_environment_has_no_version_of_its_own():
     assert packages == {"pip": ["-c constraints.txt", "-e .[dev]"]}
 
 
-def test_set_up_installs_the_pinned_torch_first_and_alone():
+def set_up(*arguments: str) -> tuple[list[str], str]:
+    """What `make` would install, in order, and every command it would run."""
     shown = subprocess.run(
-        ["make", "-n", "-W", "constraints.txt", "lab"],
+        ["make", "-n", "-W", "constraints.txt", *arguments],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
         check=True,
     ).stdout
-    installs = [
-        line.split("pip-version-check ")[1] for line in shown.splitlines() if "-m pip" in line
-    ]
+    commands = [line for line in shown.splitlines() if "-m pip" in line]
+    return [line.split("pip-version-check ")[1].strip() for line in commands], shown
+
+
+def test_set_up_installs_the_pinned_torch_first_and_alone():
+    installs, shown = set_up("lab")
     assert installs == [f'"torch=={PINS["torch"]}"', '-c constraints.txt -e ".[dev]"']
     assert "jupyterlab notebooks" in shown
 
@@ -127,7 +131,10 @@ def test_newest_releases_are_tested_weekly():
     triggers, runs = steps_of("weekly.yml")
     ((_, _, day, month, weekday),) = [entry["cron"].split() for entry in triggers["schedule"]]
     assert (day, month) == ("*", "*") and weekday in "0123456"
-    assert "make test TORCH=torch CONSTRAINTS=" in runs
+    (command,) = [run for run in runs if run.startswith("make test ")]
+    installs, shown = set_up(*command.split()[1:])
+    assert installs == ['"torch"', '-e ".[dev]"']  # no pin, so pip takes the newest
+    assert "-m pytest tests" in shown
 
 
 # --- code ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from huggingface_hub import errors
 from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertTokenizerFast
 
 from helpers import ROOT, CourseError, resources
+from helpers.course import set_offline
 from helpers.resources import CATALOGUE, Resource
 
 CONTENT = bytes(range(256)) * 2000
@@ -343,8 +344,10 @@ def test_hub_model_comes_without_pickles(hub, profile, tiny):
 def test_hub_without_network(hub, profile, capsys):
     hub.error = errors.LocalEntryNotFoundError("no network")
     profile("local")
+    set_offline(False)
     assert resources.data_path("korean-wikipedia") == resources.data_path("korean-documents")
     assert capsys.readouterr().out.startswith("korean-wikipedia: 네트워크 없이")
+    assert huggingface_hub.is_offline_mode()  # or the libraries would wait for a network
     profile("full")
     with pytest.raises(resources.NoNetwork):
         resources.data_path("korean-wikipedia")
@@ -432,6 +435,9 @@ def test_pickled_weights_are_refused(tiny):
     torch.save({}, tiny / "pytorch_model.bin")
     (tiny / "model.safetensors").unlink()
     with pytest.raises(CourseError, match="safetensors.*save_pretrained"):
+        resources.load_model(BertForMaskedLM, tiny)
+    (tiny / "other.safetensors").touch()  # nor are they read beside a safetensors of another name
+    with pytest.raises(CourseError, match="모델을 읽을 수 없습니다.*safetensors"):
         resources.load_model(BertForMaskedLM, tiny)
 
 

@@ -166,13 +166,11 @@ def embedding_parameters():
 def _check_embedding_parameters(answer):
     expected = embedding_parameters()
     if answer == expected - 512:
-        yield "LayerNorm의 weight와 bias를 빠뜨렸습니다."
+        yield "512개가 모자랍니다. LayerNorm(weight와 bias)이나 token type 임베딩을 빠뜨렸습니다."
     elif answer == expected - 256:
         yield "LayerNorm에는 weight뿐 아니라 bias도 있습니다."
     elif answer == 20000 * 256:
         yield "단어 임베딩만 세었습니다. 위치, 문장(token type), LayerNorm도 더하십시오."
-    elif answer == expected - 2 * 256:
-        yield "token type 임베딩을 빠뜨렸습니다."
     elif answer != expected:
         yield f"{answer}은(는) 아닙니다. 단어, 위치, 문장 임베딩의 행 수에 256을 곱하고 LayerNorm을 더하십시오."
 

@@ -15,12 +15,16 @@ from helpers.korean_pretraining.corpus import read_documents
 
 @dataclass(frozen=True)
 class MaskedAccuracy:
-    """Averages over all masked pieces; `loss` in nats, `bits_per_character` comparable between tokenizers."""
+    """Averages over all masked pieces; `loss` in nats, `bits_per_character` comparable between tokenizers.
+
+    `guesses` is how many different pieces came first: 1 is a model that gives every mask the same answer.
+    """
 
     loss: float
     top1: float
     top5: float
     bits_per_character: float
+    guesses: int
     masked_tokens: int
     sentences: int
 
@@ -77,6 +81,7 @@ def masked_accuracy(
     was_training = model.training
     model.eval()
     total = {"nll": 0.0, "top1": 0, "top5": 0, "tokens": 0, "characters": 0}
+    guesses: set[int] = set()
     for batch in tqdm(
         list(batches(examples, batch_tokens)), disable=not show_progress, leave=False
     ):
@@ -96,7 +101,9 @@ def masked_accuracy(
         scores = model.cls.predictions(hidden[masked.to(model.device)]).float().cpu()
         total["nll"] += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
         # Not by counting better scores: equal ones, or NaN, would make every guess the best.
-        hits = scores.topk(5).indices == labels[:, None]
+        best = scores.topk(5).indices
+        guesses.update(best[:, 0].tolist())
+        hits = best == labels[:, None]
         total["top1"] += hits[:, 0].sum().item()
         total["top5"] += hits.sum().item()
         total["tokens"] += len(labels)
@@ -107,6 +114,7 @@ def masked_accuracy(
         top1=total["top1"] / total["tokens"],
         top5=total["top5"] / total["tokens"],
         bits_per_character=total["nll"] / math.log(2) / total["characters"],
+        guesses=len(guesses),
         masked_tokens=total["tokens"],
         sentences=len(examples),
     )

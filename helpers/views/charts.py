@@ -44,7 +44,7 @@ def lines(
     ylabel: str = "",
     title: str = "",
 ) -> Axes:
-    """lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실") -> one line a name.
+    """lines({"손실": ([0, 100], [7.6, 6.2])}, "스텝", "손실") -> one line a name.
 
     A third sequence beside x and y draws error bars of that length up and down.
     """
@@ -100,7 +100,7 @@ class LiveLoss(TrainerCallback):
             x, y = self.points.setdefault(name, ([], []))
             x.append(step)
             y.append(value)
-        figure = lines(self.points, "단계(step)", self.ylabel).figure
+        figure = lines(self.points, "스텝(step)", self.ylabel).figure
         plt.close(figure)  # else the notebook would show it a second time
         if self._handle is None:
             self._handle = display(figure, display_id=True)

@@ -30,7 +30,6 @@ class MaskExplorer(widgets.VBox):
         self._typed = widgets.Text(
             value=text[:LIMIT],
             placeholder="문장을 입력하십시오",
-            continuous_update=True,
             layout=widgets.Layout(width="95%"),
         )
         self._words = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))

@@ -34,7 +34,6 @@ class RelationExplorer(widgets.VBox):
         self._typed = widgets.Text(
             value=text,
             placeholder="문장을 입력하십시오",
-            continuous_update=True,
             layout=widgets.Layout(width="95%"),
         )
         self._role = widgets.ToggleButtons(options=list(ROLES))

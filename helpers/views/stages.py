@@ -23,7 +23,6 @@ class StageExplorer(widgets.VBox):
         self._typed = widgets.Text(
             value=text,
             placeholder="문장을 입력하십시오",
-            continuous_update=True,
             layout=widgets.Layout(width="95%"),
         )
         self._shown = widgets.HTML()
