@@ -85,6 +85,7 @@ CATALOGUE = {
             "Apache-2.0",
             "매개변수 178M",
             url="hub:google-bert/bert-base-multilingual-cased",
+            revision="3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
             fallback="mini-bert-ko",
         ),
         Resource(
@@ -217,7 +218,7 @@ def fetch(name: str) -> Path:
     if not resource.url.startswith("hub:"):
         return _download(resource)
     if resource.kind == "model":
-        return _hub_model(resource.url.removeprefix("hub:"))
+        return _hub_model(resource.url.removeprefix("hub:"), resource.revision)
     return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
 
 
@@ -304,10 +305,11 @@ class ResumingDownloader:
             raise requests.ConnectionError("truncated")
 
 
-def _hub_model(repository: str) -> Path:
+def _hub_model(repository: str, revision: str | None = None) -> Path:
     """Bring the safetensors and the tokenizer of a hub model into the hub's cache; no pickles."""
     return _hub_folder(
         repository,
+        revision=revision,
         allow_patterns=["*.json", "*.txt", "*.safetensors"],
         ignore_patterns=["*/*"],
     )

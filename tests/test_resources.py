@@ -32,7 +32,7 @@ def test_catalogue_entry_can_be_verified(entry):
     assert entry.description and entry.licence and entry.rows
     if entry.url and entry.url.startswith("https:"):
         assert len(bytes.fromhex(entry.sha256)) == 32
-    if entry.url and entry.url.startswith("hub:") and entry.kind != "model":
+    if entry.url and entry.url.startswith("hub:"):
         assert len(bytes.fromhex(entry.revision)) == 20  # a commit, not a branch that moves
     if entry.fallback:
         assert CATALOGUE[entry.fallback].path and CATALOGUE[entry.fallback].kind == entry.kind
@@ -339,6 +339,8 @@ def test_hub_model_comes_without_pickles(hub, profile, tiny):
     ]
     for _, options in hub.asked:
         assert options["allow_patterns"] == ["*.json", "*.txt", "*.safetensors"]
+    pinned = CATALOGUE["bert-base-multilingual-cased"].revision
+    assert [options["revision"] for _, options in hub.asked] == [pinned, None]
 
 
 def test_hub_without_network(hub, profile, capsys):
