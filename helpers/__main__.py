@@ -102,26 +102,40 @@ def pretrain(
     resume: Annotated[
         bool, typer.Option("--resume", help="output의 마지막 체크포인트부터 이어서 합니다.")
     ] = False,
-    vocab_size: int = 16_000,
-    hidden_size: int = 256,
-    num_hidden_layers: int = 4,
-    num_attention_heads: int = 4,
-    block_size: int = 128,
+    vocab_size: Annotated[int, typer.Option(help="배울 어휘(vocabulary)의 크기.")] = 16_000,
+    hidden_size: Annotated[
+        int, typer.Option(help="새 모델의 너비. 출발 모델이 있으면 그 모델의 값을 씁니다.")
+    ] = 256,
+    num_hidden_layers: Annotated[
+        int, typer.Option(help="층의 수. 어휘가 다른 출발 모델에서는 앞에서부터 이만큼만 씁니다.")
+    ] = 4,
+    num_attention_heads: Annotated[int, typer.Option(help="새 모델의 어텐션 헤드 수.")] = 4,
+    block_size: Annotated[int, typer.Option(help="문장 쌍의 최대 토큰 수.")] = 128,
     batch_size: Annotated[int, typer.Option(help="한 스텝의 문장 쌍 수(모든 프로세스 합).")] = 32,
-    gradient_accumulation_steps: int = 1,
-    learning_rate: float = 1e-3,
-    mlm_probability: float = 0.15,
-    whole_word_mask: Annotated[bool, typer.Option("--whole-word-mask")] = False,
+    gradient_accumulation_steps: Annotated[
+        int, typer.Option(help="한 스텝을 몇 번에 나누어 계산할지. 메모리가 모자랄 때 늘립니다.")
+    ] = 1,
+    learning_rate: Annotated[
+        float, typer.Option(help="학습률의 최댓값. 예산의 5 %까지 오르고 끝에서 0이 됩니다.")
+    ] = 1e-3,
+    mlm_probability: Annotated[float, typer.Option(help="가릴 토큰의 비율.")] = 0.15,
+    whole_word_mask: Annotated[
+        bool, typer.Option("--whole-word-mask", help="낱말을 통째로 가립니다.")
+    ] = False,
     teacher: Annotated[
         str | None, typer.Option(help="문장 벡터를 가르칠 인코더의 이름이나 폴더.")
     ] = None,
-    teacher_prefix: str = "",
-    teacher_sentences: int = 30_000,
-    teacher_weight: float = 5.0,
-    seed: int = 0,
-    logging_steps: int = 10,
-    save_steps: int = 200,
-    save_total_limit: int = 2,
+    teacher_prefix: Annotated[
+        str, typer.Option(help='teacher에 넣는 문장 앞에 붙일 글(e5 계열은 "query: ").')
+    ] = "",
+    teacher_sentences: Annotated[
+        int, typer.Option(help="teacher가 미리 벡터로 바꿀 문장의 수.")
+    ] = 30_000,
+    teacher_weight: Annotated[float, typer.Option(help="teacher를 따라가는 손실의 무게.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="난수의 시드. 같으면 같은 결과입니다.")] = 0,
+    logging_steps: Annotated[int, typer.Option(help="기록의 간격(스텝).")] = 10,
+    save_steps: Annotated[int, typer.Option(help="체크포인트의 간격(스텝).")] = 200,
+    save_total_limit: Annotated[int, typer.Option(help="남겨 둘 체크포인트의 수.")] = 2,
     num_proc: Annotated[int, typer.Option(help="문장 쌍을 만드는 프로세스 수.")] = 1,
 ) -> None:
     """텍스트로 BERT를 사전학습합니다."""
