@@ -8,12 +8,43 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from transformers import AutoModelForSequenceClassification
+from torch import nn
+from transformers import BertModel, BertPreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
 from helpers.course import bf16_supported
 from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
+
+
+class MeanPoolingClassifier(BertPreTrainedModel):
+    """A BERT and one linear layer over the mean of its token vectors.
+
+    `BertForSequenceClassification` reads [CLS] through the pooler. In a small BERT trained for a few
+    hours that vector says little about a text, and from a few hundred texts it learns much less.
+    """
+
+    def __init__(self, config: Any):
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Logits [batch, classes], and the cross-entropy where `labels` [batch] are given."""
+        hidden = self.bert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        mask = attention_mask[..., None].to(hidden.dtype)
+        logits = self.classifier(self.dropout((hidden * mask).sum(1) / mask.sum(1))).float()
+        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
 @dataclass
@@ -69,11 +100,10 @@ def train_classifier(
         raise CourseError(f"라벨이 {classes}입니다. 0부터 이어지는 두 가지 이상의 라벨을 주십시오.")
     torch.manual_seed(seed)
     tokenizer = load_tokenizer(base)
-    model = load_model(AutoModelForSequenceClassification, base, num_labels=len(classes))
+    model = load_model(MeanPoolingClassifier, base, num_labels=len(classes))
     model.to(device).train()
-    if (
-        model.device.type == "cpu"
-    ):  # PyTorch's fused attention is slow there for short sequences, small heads
+    if model.device.type == "cpu":
+        # PyTorch's fused attention is slow there for short sequences and small heads.
         model.set_attn_implementation("eager")
     max_length = min(max_length, model.config.max_position_embeddings)
     rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
