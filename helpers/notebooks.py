@@ -158,7 +158,8 @@ def print_table(runs: list[Run]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("수업(lesson)", "시간(time)", "결과(result)")
+    table = Table("수업(lesson)", "시간(time)")
+    table.add_column("결과(result)", overflow="fold")  # to the last letter
     for run in runs:
         minutes, seconds = divmod(round(run.seconds), 60)
         result = f"실패: {run.error}" if run.error else run.headline
