@@ -257,7 +257,8 @@ def evaluate_mask_attack(
         vocabulary=sorted({word for text in texts for word in text.split()}),
         seed=seed,
     )
-    scores = summary(results)
+    # JSON has no NaN: a mean over no attack that succeeded is null.
+    scores = {k: None if v != v else v for k, v in summary(results).items()}
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
     head = {"method": method, "train": len(texts), "attacked": scores.pop("reviews")}
     print(json.dumps(head | {"test_accuracy": test_accuracy} | scores))

@@ -290,7 +290,7 @@ def test_evaluate_command_prints_one_json_line(tmp_path, folder):
     done = subprocess.run([*command, *options], capture_output=True, encoding="utf-8", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    result = json.loads(line)
+    result = json.loads(line, parse_constant=pytest.fail)  # NaN is no JSON
     assert (
         result["attacked"] == 4 and 0 <= result["accuracy_under_attack"] <= result["accuracy"] <= 1
     )
