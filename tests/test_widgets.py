@@ -267,6 +267,7 @@ def test_clicked_words_become_masks_with_bars(run_cell):
     expect(shown).to_contain_text("[MASK] 중기의 [MASK].")
     box = output.locator("input[type=text]")
     box.fill("서울은 <img src=x onerror=\"document.title='attacked'\"> 수도이다")
+    expect(words).to_have_count(5)  # the new words are there: the old first one is no more
     words.first.click()
     expect(shown).to_contain_text("[MASK] <img src=x")
     assert output.locator("img").count() == 0
