@@ -65,12 +65,13 @@ def loop(questions: str, model: str) -> dict:
 def sentence_transformers(questions: str, model: str) -> dict:
     """sentence-transformers with mean pooling and its own defaults."""
     sys.path.insert(0, str(FOLDER))
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     from helpers.resources import model_folder
 
-    bert = models.Transformer(str(model_folder(model)), max_seq_length=128)
-    pooling = models.Pooling(bert.get_word_embedding_dimension(), "mean")
+    bert = Transformer(str(model_folder(model)), max_seq_length=128)
+    pooling = Pooling(bert.get_embedding_dimension(), "mean")
     encoder = SentenceTransformer(modules=[bert, pooling], device="cpu")
     return timed(lambda s: encoder.encode(s, show_progress_bar=False), read_questions(questions))
 
