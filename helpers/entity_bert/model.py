@@ -28,11 +28,12 @@ class EntityBert(BertPreTrainedModel):
         )
         self.variant = find_variant(config.entity_variant)
         parts = {"cls": 1, "starts": 2, "cls+starts": 3, "cls+means": 3}[self.variant.pooling]
-        self.bert = BertModel(config, add_pooling_layer=parts == 1)
+        self.bert = BertModel(config, add_pooling_layer=False)
         if rows := ROWS[self.variant.ids]:
             self.entity_embeddings = nn.Embedding(rows, config.hidden_size, padding_idx=0)
-        if parts > 1:
-            self.dense = nn.Linear(parts * config.hidden_size, config.hidden_size)
+        # New for every variant: the pretrained pooler would learn at the small rate of the encoder
+        # and make [CLS] look worse than it is.
+        self.dense = nn.Linear(parts * config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
@@ -77,13 +78,11 @@ class EntityBert(BertPreTrainedModel):
     ) -> torch.Tensor:
         """The vector [batch, hidden] that the classifier reads: see `Variant.pooling`."""
         pooling, hidden = self.variant.pooling, outputs.last_hidden_state
-        if pooling == "cls":
-            return outputs.pooler_output
         vectors = [hidden[:, :1]] if pooling.startswith("cls") else []
         if pooling.endswith("starts"):
             rows = torch.arange(len(hidden), device=hidden.device)[:, None]
             vectors.append(hidden[rows, starts])
-        else:
+        elif pooling.endswith("means"):
             places = torch.arange(hidden.shape[1], device=hidden.device)
             inside = (places >= spans[..., :1]) & (places < spans[..., 1:])  # [batch, 2, length]
             weights = inside / inside.sum(-1, keepdim=True)
