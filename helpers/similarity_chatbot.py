@@ -69,8 +69,8 @@ class SentenceEncoder:
         self.max_length = min(max_length, model.config.max_position_embeddings)
         if bf16 is None:
             # On a GPU and on CPUs with matrix units (AMX) the rounding would depend on the batch.
-            on_cpu = model.device.type == "cpu" and not torch.cpu._is_amx_tile_supported()
-            bf16 = on_cpu and bf16_supported()
+            rounds_alike = model.device.type == "cpu" and not torch.cpu._is_amx_tile_supported()
+            bf16 = rounds_alike and bf16_supported()
         self.bf16 = bf16
 
     @torch.inference_mode()
