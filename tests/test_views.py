@@ -52,6 +52,15 @@ def test_bars_of_one_and_of_several_series():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["가", "나"]
 
 
+def test_legend_hides_no_number():
+    heights = {"plain": [72, 75, 38], "lecture": [33, 45, 29], "entity_embedding": [84, 87, 67]}
+    ax = charts.bars(["가", "나", "다"], heights)  # matplotlib's own place hid the 67
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    assert len(ax.texts) == 9
+    assert not any(legend.overlaps(number.get_window_extent()) for number in ax.texts)
+
+
 def test_number_stands_above_the_error_bar():
     ax = charts.bars(["가", "나"], [1.0, 2.0], errors=[0.5, 0.0])
     assert [label.xy[1] for label in ax.texts] == [1.5, 2.0]

@@ -34,7 +34,8 @@ def bars(
         ax.bar_label(drawn, fmt="%.3g", fontsize=8)
     ax.set_xticks(range(len(labels)), labels)
     if len(series) > 1:
-        ax.legend()
+        ax.margins(y=0.2)  # room above the bars, so that the legend hides no number
+        ax.legend(ncols=len(series), loc="upper right")
     return ax
 
 
