@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -120,6 +121,25 @@ def test_plots_have_hangul_and_a_minus_sign():
         warnings.simplefilter("error")  # a missing glyph is a warning
         figure.canvas.draw()
     plt.close(figure)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator only")
+@pytest.mark.parametrize("kept", [False, True])
+def test_freed_memory_is_used_again(kept):
+    """A large block asked for again and again costs page faults at first only once freed memory is kept."""
+    code = f"""
+import resource, torch
+from helpers.course import keep_memory
+if {kept}: keep_memory()
+for _ in range(24):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    lines = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
+    again = min(map(int, lines[1:])), int(lines[-1])
+    # a block takes 16,384 pages of 4 kB, or 32 of 2 MB
+    assert max(again) < 16 if kept else min(again) >= 32
 
 
 def test_headline_outside_a_notebook_is_printed(profile, capsys):

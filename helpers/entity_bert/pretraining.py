@@ -14,7 +14,13 @@ from transformers import BertForMaskedLM, PrinterCallback, Trainer, TrainingArgu
 from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
-from helpers.course import bf16_supported, device_name, profile_name, seed_everything
+from helpers.course import (
+    bf16_supported,
+    device_name,
+    keep_memory,
+    profile_name,
+    seed_everything,
+)
 from helpers.entity_bert.spans import compose, covered
 from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
@@ -153,6 +159,7 @@ def continue_pretraining(
     collate = partial(
         mask_batch, choose=choose, share=share, rng=random.Random(seed), tokenizer=tokenizer
     )
+    keep_memory()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=net,

@@ -21,7 +21,13 @@ from transformers import (
 )
 
 from helpers import CourseError
-from helpers.course import bf16_supported, device_name, profile_name, seed_everything
+from helpers.course import (
+    bf16_supported,
+    device_name,
+    keep_memory,
+    profile_name,
+    seed_everything,
+)
 from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes
 from helpers.entity_bert.model import EntityBert
 from helpers.entity_bert.spans import (
@@ -102,6 +108,7 @@ def train(
         weight_decay=0.01,
         fused=True,
     )
+    keep_memory()
     steps = max(1, int(settings.epochs * -(-len(rows) // settings.batch_size)))
     with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
         trainer = Trainer(

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from helpers import CourseError
-from helpers.course import bf16_supported
+from helpers.course import bf16_supported, keep_memory
 from helpers.korean_pretraining.corpus import as_paths
 from helpers.korean_pretraining.model import BertForPreTraining, new_model, warm_start
 from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
@@ -162,6 +162,7 @@ def pretrain(
     if on_cpu:
         # PyTorch's fused attention is slow on the CPU for the short sequences and small heads of a small BERT.
         model.set_attn_implementation("eager")
+    keep_memory()
     clock = Budget(minutes, steps, seconds)
     max_steps = steps or 10**7  # with minutes it is the clock that stops the run
     share = batch_size // state.num_processes // gradient_accumulation_steps

@@ -13,7 +13,7 @@ from transformers import BertModel, BertPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
-from helpers.course import bf16_supported
+from helpers.course import bf16_supported, keep_memory
 from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
 
@@ -98,6 +98,7 @@ def train_classifier(
     classes = sorted({int(label) for label in labels})
     if len(classes) < 2 or classes != list(range(len(classes))):
         raise CourseError(f"라벨이 {classes}입니다. 0부터 이어지는 두 가지 이상의 라벨을 주십시오.")
+    keep_memory()
     torch.manual_seed(seed)
     tokenizer = load_tokenizer(base)
     model = load_model(MeanPoolingClassifier, base, num_labels=len(classes))
