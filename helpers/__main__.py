@@ -213,8 +213,11 @@ def evaluate_mask_attack(
     test: Annotated[Path, typer.Option(help="잴 TSV. 열은 train과 같습니다.")],
     model: Annotated[str, typer.Option(help="모델의 이름이나 폴더.")] = "mini-bert-ko",
     method: Annotated[
-        str, typer.Option(help="bert-attack, bae-r, bae-i, random 가운데 하나.")
-    ] = "bert-attack",
+        list[str],
+        typer.Option(
+            help="bert-attack, bae-r, bae-i, random. 여러 번 쓰면 같은 분류기를 공격합니다."
+        ),
+    ] = ("bert-attack",),
     attacks: Annotated[int, typer.Option(min=1, help="공격할 글의 수입니다.")] = 100,
     max_train: Annotated[
         int | None, typer.Option(min=2, help="이만큼만 뽑아서 학습합니다. 없으면 모두입니다.")
@@ -225,18 +228,20 @@ def evaluate_mask_attack(
     ] = False,
     seed: int = 0,
 ) -> None:
-    """감성 분류기를 학습하고 공격하여 JSON 한 줄로 씁니다."""
+    """감성 분류기를 학습하고 공격하여 방법마다 JSON 한 줄로 씁니다."""
     import json
 
     from transformers import BertForMaskedLM
 
     from helpers.course import be_quiet, device_name, profile_name
-    from helpers.mask_attack.attack import attack_all, summary
+    from helpers.mask_attack.attack import attack_all, check_method, summary
     from helpers.mask_attack.classifier import read_reviews, train_classifier
     from helpers.resources import load_model, load_tokenizer
 
     be_quiet(profile_name())
     device = device_name(profile_name())
+    for name in method:  # before the minutes of training
+        check_method(name)
     reviews, heldout = read_reviews(train), read_reviews(test)
     encode = None
     if not no_filter:
@@ -247,21 +252,23 @@ def evaluate_mask_attack(
         reviews = reviews.sample(max_train, random_state=seed)
     texts, labels = reviews["text"].tolist(), reviews["label"].tolist()
     classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
-    results = attack_all(
-        classifier,
-        load_model(BertForMaskedLM, model).to(device),
-        load_tokenizer(model),
-        heldout.sample(min(attacks, len(heldout)), random_state=seed),
-        method=method,
-        encode=encode,
-        vocabulary=sorted({word for text in texts for word in text.split()}),
-        seed=seed,
-    )
-    # JSON has no NaN: a mean over no attack that succeeded is null.
-    scores = {k: None if v != v else v for k, v in summary(results).items()}
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
-    head = {"method": method, "train": len(texts), "attacked": scores.pop("reviews")}
-    print(json.dumps(head | {"test_accuracy": test_accuracy} | scores))
+    network, tokenizer = load_model(BertForMaskedLM, model).to(device), load_tokenizer(model)
+    for name in method:
+        results = attack_all(
+            classifier,
+            network,
+            tokenizer,
+            heldout.sample(min(attacks, len(heldout)), random_state=seed),
+            method=name,
+            encode=encode,
+            vocabulary=sorted({word for text in texts for word in text.split()}),
+            seed=seed,
+        )
+        # JSON has no NaN: a mean over no attack that succeeded is null.
+        scores = {k: None if v != v else v for k, v in summary(results).items()}
+        head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
+        print(json.dumps(head | {"test_accuracy": test_accuracy} | scores), flush=True)
 
 
 @evaluate.command("korean_pretraining")

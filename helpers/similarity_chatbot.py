@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from transformers import AutoModel, PrinterCallback, Trainer, TrainerCallback, T
 from usearch.index import Index
 
 from helpers import CourseError
-from helpers.course import bf16_supported, device_name, profile_name
+from helpers.course import bf16_supported, device_name, keep_memory, profile_name
 from helpers.resources import check_pair, data_path, load_model, load_tokenizer
 
 POOLINGS = ("mean", "cls", "pooler")
@@ -442,8 +443,9 @@ def crowd(vectors: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 def search_latency(vectors: np.ndarray, queries: np.ndarray, top_k: int = 10) -> list[dict]:
     """Time queries one by one: exact, then with usearch's graph index (HNSW) in 16 bits.
 
-    vectors [n, hidden] and queries [m, hidden] of length 1 -> one row a method: `method`, `vectors`,
-    `build_seconds`, `median_ms`, `p95_ms` and `recall`, the share of the exact `top_k` it found.
+    vectors [n, hidden] and queries [m, hidden] of length 1 -> one row a method: `method` ('exact',
+    'usearch-64', 'usearch-512': the number of candidates a search keeps), `vectors`, `build_seconds`,
+    `median_ms`, `p95_ms` and `recall`, the share of the exact `top_k` it found.
     Source: Malkov & Yashunin 2018, "Efficient and robust approximate nearest neighbor search".
     """
     began = time.perf_counter()
@@ -454,11 +456,14 @@ def search_latency(vectors: np.ndarray, queries: np.ndarray, top_k: int = 10) ->
     def exact(query: np.ndarray) -> np.ndarray:
         return np.argpartition(-(vectors @ query), top_k)[:top_k]
 
+    def graph(query: np.ndarray, candidates: int) -> np.ndarray:
+        index.expansion_search = candidates
+        return index.search(query, top_k).keys
+
     rows, truth = [], [set(exact(query).tolist()) for query in queries]
-    methods = {
-        "exact": (exact, 0.0),
-        "usearch": (lambda q: index.search(q, top_k).keys, build_seconds),
-    }
+    methods = {"exact": (exact, 0.0)}
+    for candidates in (64, 512):
+        methods[f"usearch-{candidates}"] = partial(graph, candidates=candidates), build_seconds
     for method, (search, seconds) in methods.items():
         times, found = [], 0
         for query, right in zip(queries, truth, strict=True):
@@ -567,6 +572,7 @@ def train_contrastive(
             batch["teacher"] = torch.from_numpy(rows).float()
         return dict(batch)
 
+    keep_memory()
     on_cpu = encoder.model.device.type == "cpu"
     trainer = ContrastiveTrainer(
         encoder=encoder,

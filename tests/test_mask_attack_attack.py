@@ -269,7 +269,7 @@ def test_unusable_reviews_get_one_sentence(tmp_path, content, message):
         read_reviews(path)
 
 
-def test_evaluate_command_prints_one_json_line(tmp_path, folder):
+def test_evaluate_command_prints_one_json_line_a_method(tmp_path, folder):
     path = tmp_path / "reviews.tsv"
     rows = [
         f"{text}\t{label}" for text, label in zip(TEXTS * 3, [1, 1, 1, 0, 0, 0] * 3, strict=True)
@@ -286,20 +286,20 @@ def test_evaluate_command_prints_one_json_line(tmp_path, folder):
         "--epochs",
         "1",
         "--no-filter",
+        *("--method", "random", "--method", "bae-r"),
     ]
     done = subprocess.run([*command, *options], capture_output=True, encoding="utf-8", cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    result = json.loads(line, parse_constant=pytest.fail)  # NaN is no JSON
-    assert (
-        result["attacked"] == 4 and 0 <= result["accuracy_under_attack"] <= result["accuracy"] <= 1
-    )
-    assert {"success_rate", "words_changed", "queries", "test_accuracy", "method"} <= result.keys()
-    failed = subprocess.run(
-        [*command, "--train", "x", "--test", "y"], capture_output=True, encoding="utf-8", cwd=ROOT
-    )
-    assert (
-        failed.returncode == 2
-        and failed.stderr.startswith("오류:")
-        and "Traceback" not in failed.stderr
-    )
+    lines = done.stdout.splitlines()
+    results = [json.loads(line, parse_constant=pytest.fail) for line in lines]  # NaN is no JSON
+    assert [result["method"] for result in results] == ["random", "bae-r"]
+    for result in results:
+        assert result["attacked"] == 4
+        assert 0 <= result["accuracy_under_attack"] <= result["accuracy"] <= 1
+        assert {"success_rate", "words_changed", "queries", "test_accuracy"} <= result.keys()
+    for wrong in (["--train", "x"], ["--method", "bertattack"]):
+        failed = subprocess.run(
+            [*command, *options, *wrong], capture_output=True, encoding="utf-8", cwd=ROOT
+        )
+        assert failed.returncode == 2
+        assert failed.stderr.startswith("오류:") and "Traceback" not in failed.stderr

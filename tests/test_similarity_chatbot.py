@@ -368,12 +368,14 @@ def test_crowd_begins_with_the_real_and_keeps_their_company():
 
 def test_search_latency_counts_what_the_graph_index_finds():
     vectors = sc.crowd(np.random.default_rng(2).standard_normal((50, 32)), 3000)
-    exact, graph = sc.search_latency(vectors, vectors[:40])
-    assert (exact["method"], graph["method"]) == ("exact", "usearch")
-    assert exact["vectors"] == graph["vectors"] == 3000
-    assert exact["recall"] == 1 and 0.8 < graph["recall"] <= 1
-    assert exact["build_seconds"] == 0 < graph["build_seconds"]
-    assert all(0 < row["median_ms"] <= row["p95_ms"] for row in (exact, graph))
+    rows = exact, narrow, wide = sc.search_latency(vectors, vectors[:40])
+    assert [row["method"] for row in rows] == ["exact", "usearch-64", "usearch-512"]
+    assert all(row["vectors"] == 3000 for row in rows)
+    assert exact["recall"] == 1 and 0.8 < narrow["recall"] <= wide["recall"] <= 1
+    assert wide["recall"] > 0.99
+    assert exact["build_seconds"] == 0 < narrow["build_seconds"]
+    assert all(0 < row["median_ms"] <= row["p95_ms"] for row in rows)
+    assert narrow["median_ms"] < wide["median_ms"]
 
 
 @pytest.mark.parametrize(

@@ -86,10 +86,7 @@ def attack(
     Raises CourseError for an empty or over-long text, and for an unknown method.
     Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
     """
-    if method not in METHODS:
-        raise CourseError(
-            f"{method!r}(이)라는 방법은 없습니다. {', '.join(METHODS)} 가운데 고르십시오."
-        )
+    check_method(method)
     rng = random.Random(f"{seed}/{text}")
     words = text.split()
     if not words:
@@ -138,6 +135,14 @@ def attack(
         if fooled:
             break
     return state
+
+
+def check_method(name: str) -> None:
+    """Raise CourseError if there is no such method."""
+    if name not in METHODS:
+        raise CourseError(
+            f"{name!r}(이)라는 방법은 없습니다. {', '.join(METHODS)} 가운데 고르십시오."
+        )
 
 
 def word_importance(

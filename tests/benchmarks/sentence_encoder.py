@@ -70,7 +70,9 @@ def sentence_transformers(questions: str, model: str) -> dict:
 
     from helpers.resources import model_folder
 
-    bert = Transformer(str(model_folder(model)), max_seq_length=128)
+    # The files hold fp16, in which a CPU is slow; fp32 is what the loop computes in.
+    kwargs = {"dtype": "float32"}
+    bert = Transformer(str(model_folder(model)), max_seq_length=128, model_kwargs=kwargs)
     pooling = Pooling(bert.get_embedding_dimension(), "mean")
     encoder = SentenceTransformer(modules=[bert, pooling], device="cpu")
     return timed(lambda s: encoder.encode(s, show_progress_bar=False), read_questions(questions))
