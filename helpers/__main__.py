@@ -254,15 +254,17 @@ def evaluate_mask_attack(
     classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
     network, tokenizer = load_model(BertForMaskedLM, model).to(device), load_tokenizer(model)
+    targets = heldout.sample(min(attacks, len(heldout)), random_state=seed)
+    vocabulary = sorted({word for text in texts for word in text.split()})
     for name in method:
         results = attack_all(
             classifier,
             network,
             tokenizer,
-            heldout.sample(min(attacks, len(heldout)), random_state=seed),
+            targets,
             method=name,
             encode=encode,
-            vocabulary=sorted({word for text in texts for word in text.split()}),
+            vocabulary=vocabulary,
             seed=seed,
         )
         # JSON has no NaN: a mean over no attack that succeeded is null.
