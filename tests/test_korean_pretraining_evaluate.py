@@ -16,6 +16,7 @@ from helpers.korean_pretraining.wordpiece import (
     train_wordpiece,
     wordpiece_tokenizer,
 )
+from helpers.resources import DATA, sha256
 
 SIZES = {
     "hidden_size": 16,
@@ -211,3 +212,17 @@ def test_sizes_leave_something_to_mask(unigram, tmp_path, name, wrong):
 def test_missing_file(unigram):
     with pytest.raises(CourseError, match="없습니다"):
         masked_accuracy(*unigram, "no.txt")
+
+
+def test_the_log_of_real_text_belongs_to_the_shipped_model():
+    """New weights make the lesson's table a table of another model: then it has to be computed again."""
+    text = (DATA / "korean_pretraining" / "domain.jsonl").read_text(encoding="utf-8")
+    runs = [json.loads(line) for line in text.splitlines()]
+    shipped = sha256(DATA / "models" / "mini-bert-ko" / "model.safetensors")
+    assert {run["weights"] for run in runs} == {shipped[:12]}
+    # Every text as often as any other, or the means would not compare.
+    seeds: dict[tuple, set] = {}
+    for run in runs:
+        seeds.setdefault((run["start"], run["text"]), set()).add(run["seed"])
+    before = seeds.pop(("warm", "none"))
+    assert len(before) == 1 and len(set(map(frozenset, seeds.values()))) == 1

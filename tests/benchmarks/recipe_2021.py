@@ -18,6 +18,7 @@ HIDDEN_SIZE = 256
 LAYERS = 4
 HEADS = 4
 VOCAB_SIZE = 20_000
+LEARNING_RATE = 5e-5
 
 
 class Stopwatch(TrainerCallback):
@@ -35,7 +36,11 @@ class Stopwatch(TrainerCallback):
 
 
 def train(
-    pairs: datasets.Dataset, tokenizer, output: str | os.PathLike, steps: int
+    pairs: datasets.Dataset,
+    tokenizer,
+    output: str | os.PathLike,
+    steps: int,
+    learning_rate: float = LEARNING_RATE,
 ) -> tuple[transformers.BertForPreTraining, Stopwatch]:
     """Train 4 layers of width 256 for `steps` steps of 32 x 128: fp32, loss over all positions, dropout 0.1, learning rate
     5e-5 falling linearly to zero without warm-up. All of that is the default of `BertConfig` and `TrainingArguments`.
@@ -57,6 +62,7 @@ def train(
         args=TrainingArguments(
             output_dir=str(output),
             max_steps=steps,
+            learning_rate=learning_rate,
             per_device_train_batch_size=BATCH_SIZE,
             save_strategy="no",  # nothing but training on its clock
             report_to="none",

@@ -33,8 +33,9 @@ def heldout_loss(model, tokenizer, heldout: list[str], sentences: int) -> float:
 
 
 def recipe(
-    text: str, vocabulary: str, heldout: list[str], sentences: int, minutes: float, calibration: int
-) -> dict:
+    text: str, vocabulary: str, heldout: list[str], sentences: int, minutes: float, calibration: int,
+    learning_rate: float,
+) -> dict:  # fmt: skip
     """Train the recipe of 2021 for about `minutes` and give its loss."""
     import recipe_2021
     from transformers import AutoTokenizer
@@ -49,9 +50,14 @@ def recipe(
         first = calibration // 4  # slower than the rest
         seconds_per_step = stopwatch.seconds(first) / (calibration - first)
         steps = max(1, round(60 * minutes / seconds_per_step))
-        model, stopwatch = recipe_2021.train(pairs, tokenizer, folder, steps)
+        model, stopwatch = recipe_2021.train(pairs, tokenizer, folder, steps, learning_rate)
     loss = heldout_loss(model, tokenizer, heldout, sentences)
-    return {"minutes": stopwatch.seconds() / 60, "steps": steps, "loss": loss}
+    return {
+        "minutes": stopwatch.seconds() / 60,
+        "steps": steps,
+        "loss": loss,
+        "learning_rate": learning_rate,
+    }
 
 
 def ours(
@@ -138,6 +144,12 @@ def measure() -> None:
         "--minutes", type=positive(float), default=15, help="2021년의 방법에 줄 분입니다."
     )
     options.add_argument(
+        "--recipe-rate",
+        type=positive(float),
+        default=5e-5,
+        help="2021년의 방법이 쓸 학습률입니다. 기본값은 그때의 값입니다.",
+    )
+    options.add_argument(
         "--megabytes", type=positive(float), default=20, help="쓸 텍스트의 MB입니다."
     )
     options.add_argument(
@@ -169,7 +181,11 @@ def measure() -> None:
         job["sentences"] = chosen.sentences
         runs = {
             "recipe_2021": run_side(
-                "recipe", **job, minutes=chosen.minutes, calibration=chosen.calibration
+                "recipe",
+                **job,
+                minutes=chosen.minutes,
+                calibration=chosen.calibration,
+                learning_rate=chosen.recipe_rate,
             )
         }
         starts = {

@@ -1,0 +1,149 @@
+"""General or domain text? The table of real text in lesson 04: the same steps on Wikipedia, on statutes, on half of each.
+
+    python tests/benchmarks/domain_text.py --corpus FILES --law FILES --heldout FILE --heldout-law FILE
+
+Two starts: the embedded model, and nothing at all, both with the embedded vocabulary. Every run reads from the same amount
+of text and is measured on both held-out texts, with the same masks for all runs of a start. The runs are appended to
+data/korean_pretraining/domain.jsonl; only those that are missing are computed.
+"""
+
+import json
+import tempfile
+from itertools import product
+from pathlib import Path
+from statistics import mean, stdev
+
+from common import BUILD, Options, main, positive, report, run_side, write_text
+
+from helpers import ROOT
+
+LOG = ROOT / "data" / "korean_pretraining" / "domain.jsonl"
+MODEL = "mini-bert-ko"
+TEXTS = ("general", "law", "half")
+STEPS = {"warm": 200, "scratch": 400}  # about three minutes each
+BATCH_SIZE, BLOCK_SIZE = 64, 64
+LEARNING_RATE = {"warm": 3e-4, "scratch": 1e-3}
+
+
+def measured(model, tokenizer, heldout: dict[str, str], sentences: int) -> dict:
+    from helpers.korean_pretraining.evaluate import masked_accuracy
+
+    row = {}
+    for kind, file in heldout.items():
+        result = masked_accuracy(model, tokenizer, file, max_sentences=sentences)
+        row |= {
+            f"{kind}_top1": result.top1,
+            f"{kind}_bits": result.bits_per_character,
+            f"{kind}_masked": result.masked_tokens,
+            f"{kind}_guesses": result.guesses,
+        }
+    return row
+
+
+def untrained(heldout: dict, sentences: int) -> dict:
+    """Measure the embedded model as it is."""
+    from transformers import BertForMaskedLM
+
+    from helpers.resources import load_model, load_tokenizer
+
+    model = load_model(BertForMaskedLM, MODEL)
+    return measured(model, load_tokenizer(MODEL), heldout, sentences)
+
+
+def run(start: str, text: str, seed: int, steps: int, heldout: dict, sentences: int) -> dict:
+    """Train on one text from one start and measure the result."""
+    from transformers import BertForMaskedLM
+
+    from helpers.course import be_quiet
+    from helpers.korean_pretraining.train import pretrain, read_log
+    from helpers.resources import load_model, load_tokenizer
+
+    be_quiet("local")
+    tokenizer = load_tokenizer(MODEL)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        pretrain(
+            text,
+            Path(folder, "model"),
+            steps=steps,
+            tokenizer=tokenizer,
+            init_from=MODEL if start == "warm" else None,
+            block_size=BLOCK_SIZE,
+            batch_size=BATCH_SIZE,
+            learning_rate=LEARNING_RATE[start],
+            seed=seed,
+            save_steps=10**7,
+        )
+        tokens = sum(row["tokens"] for row in read_log(Path(folder, "model")))
+        model = load_model(BertForMaskedLM, Path(folder, "model"))
+        return {"tokens": tokens, **measured(model, tokenizer, heldout, sentences)}
+
+
+def measure() -> None:
+    from helpers.entity_bert.results import weights_of
+
+    options = Options("일반 글과 법률 글을 같은 스텝만큼 읽힌 결과를 견줍니다. 4강의 표입니다.")
+    options.add_argument("--law", nargs="+", required=True, metavar="FILE", help="법률 글입니다.")
+    options.add_argument("--heldout", required=True, metavar="FILE", help="떼어 둔 일반 글입니다.")
+    options.add_argument(
+        "--heldout-law", required=True, metavar="FILE", help="떼어 둔 법률 글입니다."
+    )
+    options.add_argument(
+        "--megabytes", type=positive(float), default=20, help="읽힐 글의 MB입니다."
+    )
+    options.add_argument(
+        "--sentences", type=positive(int), default=2000, help="평가할 문장 수입니다."
+    )
+    options.add_argument("--seeds", type=positive(int), default=3, help="시드의 수입니다.")
+    options.add_argument(
+        "--starts", nargs="+", choices=STEPS, default=list(STEPS), help="출발점입니다."
+    )
+    chosen = options.parse_args()
+    job = {
+        "heldout": {"general": chosen.heldout, "law": chosen.heldout_law},
+        "sentences": chosen.sentences,
+    }
+    key = {"weights": weights_of(MODEL), "megabytes": chosen.megabytes}
+    lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
+    rows = [row for row in map(json.loads, lines) if key.items() <= row.items()]
+
+    def add(wanted: dict, side: str, **arguments) -> None:
+        wanted = key | wanted
+        if any(wanted.items() <= row.items() for row in rows):
+            return
+        rows.append(wanted | run_side(side, **job, **arguments))
+        with LOG.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        texts = {name: Path(folder, f"{name}.txt") for name in TEXTS}
+        write_text(chosen.corpus, texts["general"], chosen.megabytes)
+        write_text(chosen.law, texts["law"], chosen.megabytes)
+        parts = [Path(folder, f"{name}.part") for name in ("general", "law")]
+        for corpus, part in zip((chosen.corpus, chosen.law), parts, strict=True):
+            write_text(corpus, part, chosen.megabytes / 2)
+        texts["half"].write_bytes(b"\n".join(part.read_bytes() for part in parts))
+
+        add({"start": "warm", "text": "none", "steps": 0, "seed": 0}, "untrained")
+        # All runs of one seed first: a table that is cut short compares alike.
+        for seed, start, text in product(range(chosen.seeds), chosen.starts, TEXTS):
+            wanted = {"start": start, "text": text, "steps": STEPS[start], "seed": seed}
+            add(wanted, "run", **(wanted | {"text": texts[text]}))
+
+    table: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        table.setdefault((row["start"], row["text"]), []).append(row)
+    printed = []
+    for (start, text), group in table.items():
+        cells = []
+        for name, factor in (("top1", 100), ("bits", 1)):
+            for kind in job["heldout"]:
+                values = [factor * row[f"{kind}_{name}"] for row in group]
+                spread = stdev(values) if len(values) > 1 else 0
+                cells.append(f"{mean(values):.2f} ± {spread:.2f}")
+        printed.append([start, text, *cells, len(group)])
+    columns = ["출발점", "글", "일반 top-1", "법률 top-1", "일반 비트", "법률 비트", "시드"]
+    report("무엇을 더 읽힐 것인가", columns, printed, {"benchmark": "domain_text", "runs": rows})
+
+
+if __name__ == "__main__":
+    main(measure, untrained, run)
