@@ -18,7 +18,6 @@ HIDDEN_SIZE = 256
 LAYERS = 4
 HEADS = 4
 VOCAB_SIZE = 20_000
-LEARNING_RATE = 5e-5
 
 
 class Stopwatch(TrainerCallback):
@@ -40,7 +39,7 @@ def train(
     tokenizer,
     output: str | os.PathLike,
     steps: int,
-    learning_rate: float = LEARNING_RATE,
+    learning_rate: float = 5e-5,
 ) -> tuple[transformers.BertForPreTraining, Stopwatch]:
     """Train 4 layers of width 256 for `steps` steps of 32 x 128: fp32, loss over all positions, dropout 0.1, learning rate
     5e-5 falling linearly to zero without warm-up. All of that is the default of `BertConfig` and `TrainingArguments`.
