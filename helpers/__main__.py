@@ -119,6 +119,15 @@ def pretrain(
         float, typer.Option(help="학습률의 최댓값. 예산의 5 %까지 오르고 끝에서 0이 됩니다.")
     ] = 1e-3,
     mlm_probability: Annotated[float, typer.Option(help="가릴 토큰의 비율.")] = 0.15,
+    final_mlm_probability: Annotated[
+        float | None, typer.Option(help="끝에서의 비율. 주면 처음 비율에서 고르게 옮겨 갑니다.")
+    ] = None,
+    mask_replace_prob: Annotated[
+        float, typer.Option(help="가릴 토큰 가운데 [MASK]로 바꿀 비율. 나머지의 반은 다른 토큰.")
+    ] = 0.8,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="torch.compile을 씁니다(C++ 컴파일러 필요).")
+    ] = False,
     whole_word_mask: Annotated[
         bool, typer.Option("--whole-word-mask", help="낱말을 통째로 가립니다.")
     ] = False,
@@ -132,6 +141,9 @@ def pretrain(
         int, typer.Option(help="teacher가 미리 벡터로 바꿀 문장의 수.")
     ] = 30_000,
     teacher_weight: Annotated[float, typer.Option(help="teacher를 따라가는 손실의 무게.")] = 5.0,
+    teacher_from: Annotated[
+        float, typer.Option(help="teacher를 따라가기 시작할 때: 예산의 비율(0은 처음부터).")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="난수의 시드. 같으면 같은 결과입니다.")] = 0,
     logging_steps: Annotated[int, typer.Option(help="기록의 간격(스텝).")] = 10,
     save_steps: Annotated[int, typer.Option(help="체크포인트의 간격(스텝).")] = 200,

@@ -108,7 +108,7 @@ def test_any_layout_gives_the_documents_back(
 
 def test_invalid_utf8_names_file_and_line(tmp_path):
     path = written(tmp_path, "첫째 줄\n둘째 줄\n".encode() + "셋째".encode("cp949") + b"\n")
-    with pytest.raises(CourseError, match=r"corpus\.txt' 3번째 줄이 UTF-8이 아닙니다\..*다시 저장"):
+    with pytest.raises(CourseError, match=r"corpus\.txt' 3번째 줄이 UTF-8이 아닙니다.*다시 저장"):
         list(read_lines(path))
     with pytest.raises(CourseError, match="1번째 줄"):
         list(read_lines(written(tmp_path, "한글".encode("utf-16"))))
@@ -130,3 +130,21 @@ def test_missing_file_folder_or_no_file_at_all(tmp_path):
         as_paths([tmp_path])
     with pytest.raises(CourseError, match="하나도 없습니다"):
         as_paths([])
+
+
+@pytest.mark.parametrize(
+    "encoding, named",
+    [("cp949", "CP949로"), ("utf-16", "UTF-16으로"), ("utf-16-be", "UTF-16으로")],
+)
+def test_other_encodings_of_korean_are_named(tmp_path, encoding, named):
+    path = tmp_path / "other.txt"
+    path.write_bytes("대한민국의 수도는 서울이다.\n".encode(encoding))
+    with pytest.raises(CourseError, match=f"1번째 줄이 UTF-8이 아닙니다.{named} 보입니다.*UTF-8로"):
+        list(read_documents(path))
+
+
+def test_bytes_that_could_be_anything_are_not_named(tmp_path):
+    path = tmp_path / "bytes.txt"
+    path.write_bytes(b"\xff\x80\xfe\n")
+    with pytest.raises(CourseError, match="UTF-8이 아닙니다. 파일을"):
+        list(read_documents(path))

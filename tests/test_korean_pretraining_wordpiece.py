@@ -2,6 +2,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 import unicodedata
 
 import pytest
@@ -13,6 +14,7 @@ from transformers import AutoTokenizer, BertTokenizerFast
 from helpers import CourseError
 from helpers.korean_pretraining import wordpiece
 from helpers.korean_pretraining.corpus import read_documents
+from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
 from helpers.korean_pretraining.wordpiece import (
     SPECIAL_TOKENS,
     split_morphemes,
@@ -171,3 +173,18 @@ def test_morphemes_first():
 
 def test_kiwi_is_loaded_once():
     assert wordpiece._kiwi() is wordpiece._kiwi()
+
+
+def test_a_line_of_a_million_letters_takes_seconds(tmp_path):
+    path = write_korean(tmp_path / "korean.txt")
+    plain = train_wordpiece(path, 250).get_vocab()
+    rng = random.Random(0)
+    text = path.read_text(encoding="utf-8")
+    long = "".join(rng.choice("바다산강") for _ in range(10**6))
+    path.write_text(f"{text}\n{long}\n\n", encoding="utf-8")
+    start = time.monotonic()
+    vocab = train_wordpiece(path, 250).get_vocab()
+    assert time.monotonic() - start < 20  # it took more than two minutes
+    assert vocab == plain
+    pairs = build_sentence_pairs(path, train_wordpiece(path, 250), 32)
+    assert len(pairs) > 10

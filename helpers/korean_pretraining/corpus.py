@@ -1,5 +1,6 @@
 """Plain text in: one sentence a line, a blank line between documents; `.xz` and `.gz` are read as they are."""
 
+import codecs
 import gzip
 import itertools
 import lzma
@@ -42,12 +43,25 @@ def read_lines(path: Path) -> Iterator[str]:
                 yield unicodedata.normalize("NFC", text)
     except UnicodeDecodeError as error:
         raise CourseError(
-            f"'{path}' {number}번째 줄이 UTF-8이 아닙니다. 파일을 UTF-8로 다시 저장해 주십시오."
+            f"'{path}' {number}번째 줄이 UTF-8이 아닙니다{probable_encoding(line)}. "
+            "파일을 UTF-8로 다시 저장해 주십시오."
         ) from error
     except (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CourseError(
             f"압축 파일 '{path}'이(가) 손상되었습니다. 다시 받아 주십시오."
         ) from error
+
+
+def probable_encoding(line: bytes) -> str:
+    """Name what a line that is no UTF-8 probably is, in brackets; nothing where it could be anything."""
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if line.startswith(marks) or b"\0 " in line or b" \0" in line:
+        return "(UTF-16으로 보입니다)"
+    try:
+        text = line.decode("cp949")
+    except UnicodeDecodeError:
+        return ""
+    return "(CP949로 보입니다)" if any("가" <= letter <= "힣" for letter in text) else ""
 
 
 def blank_lines_at_border(path: Path, sample: int = 2000) -> int:

@@ -34,14 +34,16 @@ class BertForPreTraining(transformers.BertForPreTraining):
         next_sentence_label: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         num_sequences_in_batch: int | None = None,
+        max_masked: int | None = None,
         **kwargs,
     ) -> BertForPreTrainingOutput:
         """Compute both losses where both kinds of labels are given, else do as the parent class.
 
         Shapes: `input_ids`, `attention_mask`, `token_type_ids`, `labels` [batch, length], -100 where `labels` does not count;
-        `next_sentence_label` [batch]. `num_items_in_batch` and `num_sequences_in_batch` count the masked tokens and the
-        sequences of the whole step when it is spread over processes or accumulated: the parts' losses then add up to the
-        loss of the undivided batch.
+        `next_sentence_label` [batch], -100 as well where it does not count. `num_items_in_batch` and `num_sequences_in_batch`
+        count the masked tokens and the sequences of the whole step when it is spread over processes or accumulated: the parts'
+        losses then add up to the loss of the undivided batch. `max_masked` is a number of labels that this batch cannot exceed:
+        with it shapes depend on no value, so nothing waits for the device and `torch.compile` has one graph.
         """
         inputs = {
             "input_ids": input_ids,
@@ -52,31 +54,41 @@ class BertForPreTraining(transformers.BertForPreTraining):
         if labels is None or next_sentence_label is None:
             return super().forward(labels=labels, next_sentence_label=next_sentence_label, **inputs)
         outputs = self.bert(**inputs)
-        positions = (labels.flatten() != -100).nonzero().squeeze(1)
-        count = len(positions)
-        # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has met,
-        # and a different number of masks each step would cost gigabytes.
-        positions = pad(positions, (0, -count % 64))
-        targets = labels.flatten()[positions]
-        targets[count:] = -100
-        hidden = outputs.last_hidden_state.flatten(0, 1)[positions]
-        prediction_logits = self.cls.predictions(hidden)
+        is_masked = labels.flatten() != -100
+        count = is_masked.sum()
+        if max_masked is None:
+            # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has met,
+            # and a different number of masks each step would cost gigabytes.
+            positions = is_masked.nonzero().squeeze(1)
+            positions = pad(positions, (0, -len(positions) % 64))
+            targets = labels.flatten()[positions].masked_fill(
+                torch.arange(len(positions), device=labels.device) >= count, -100
+            )
+        else:
+            positions = is_masked.int().topk(min(max_masked, labels.numel())).indices
+            targets = labels.flatten()[positions]
+        prediction_logits = self.cls.predictions(outputs.last_hidden_state.flatten(0, 1)[positions])
         seq_relationship_logits = self.cls.seq_relationship(outputs.pooler_output)
-        masked_lm_loss = cross_entropy(prediction_logits.float(), targets, reduction="sum")
-        masked_lm_loss = masked_lm_loss / max(count, 1)
-        next_sentence_loss = cross_entropy(seq_relationship_logits.float(), next_sentence_label)
+        masked_lm_loss = mean_loss(prediction_logits, targets)
+        next_sentence_loss = mean_loss(seq_relationship_logits, next_sentence_label)
         loss = masked_lm_loss + next_sentence_loss
         if num_items_in_batch is not None:
-            share = count / max(num_items_in_batch, 1)
+            share = count / torch.as_tensor(num_items_in_batch).clamp(min=1)
             sequences = len(labels) / num_sequences_in_batch if num_sequences_in_batch else share
             loss = masked_lm_loss * share + next_sentence_loss * sequences
         return PreTrainingOutput(
             loss=loss,
-            prediction_logits=prediction_logits[:count],
+            prediction_logits=prediction_logits if max_masked else prediction_logits[:count],
             seq_relationship_logits=seq_relationship_logits,
             masked_lm_loss=masked_lm_loss.detach(),
             next_sentence_loss=next_sentence_loss.detach(),
         )
+
+
+def mean_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Average the cross-entropy over the targets that are not -100; zero, not NaN, where there is none."""
+    total = cross_entropy(logits.float(), targets, reduction="sum")
+    return total / (targets != -100).sum().clamp(min=1)
 
 
 def new_model(tokenizer, **config) -> BertForPreTraining:
@@ -96,7 +108,9 @@ def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> B
     """Start a BERT for a new vocabulary from the first layers of an encoder with another one (vocabulary transfer).
 
     Each of our pieces starts as the mean of the old pieces that spell it; positions, segments and the chosen layers are
-    copied; the pretraining heads are new. `source` is a `BertModel`.
+    copied, and of a masked-LM head its transform. What all word vectors share moves to the segments, and all embeddings are
+    scaled to BERT's 0.02: the LayerNorm behind them sees no difference, while the tied projection to the vocabulary starts
+    with small scores instead of confident nonsense. `source` is a `BertModel` or a BERT with a masked-LM head.
     Raises `CourseError` where the source is no BERT or shallower than asked.
     Source: Tran 2020, "From English to foreign languages", for the idea of initialising from old embeddings.
     """
@@ -113,12 +127,29 @@ def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> B
     kept += ("type_vocab_size", "hidden_act", "layer_norm_eps")
     config = {name: getattr(source.config, name) for name in kept}
     model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **config)
-    state = {
-        name: weight
-        for name, weight in source.state_dict().items()
-        if name in model.bert.state_dict() and "word_embeddings" not in name
-    }
-    model.bert.load_state_dict(state, strict=False)
+    # The layers beyond those chosen are not asked for, the old words not wanted.
+    state = {k: v for k, v in source.base_model.state_dict().items() if "word_embedd" not in k}
+    model.bert.load_state_dict(
+        {name: value for name, value in state.items() if name in model.bert.state_dict()},
+        strict=False,
+    )
+    if hasattr(source, "cls") and hasattr(source.cls, "predictions"):
+        model.cls.predictions.transform.load_state_dict(
+            source.cls.predictions.transform.state_dict()
+        )
+    words = transferred_words(source, source_tokenizer, tokenizer)
+    embeddings = model.bert.embeddings
+    centre = words.mean(0)
+    scale = model.config.initializer_range / (words - centre).std()
+    with torch.no_grad():
+        embeddings.word_embeddings.weight.copy_((words - centre) * scale)
+        embeddings.token_type_embeddings.weight.add_(centre).mul_(scale)
+        embeddings.position_embeddings.weight.mul_(scale)
+    return model
+
+
+def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
+    """Give each of our pieces the mean of the old word vectors that spell it: [vocabulary, hidden]."""
     old = source.get_input_embeddings().weight.detach()
     special = {
         getattr(tokenizer, f"{kind}_id"): getattr(source_tokenizer, f"{kind}_id")
@@ -133,8 +164,17 @@ def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> B
         ids = [i for i in ids if i is not None]
         # A piece the source cannot spell gets the mean of all: in the right region, and trainable from there.
         rows.append(old[ids].mean(0) if ids else old.mean(0))
-    model.get_input_embeddings().weight.data.copy_(torch.stack(rows))
-    return model
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def start_at_frequencies(model: BertForPreTraining, counts: torch.Tensor) -> None:
+    """Let an untrained head begin with what needs no reading: how often each piece occurs, `counts` [vocabulary].
+
+    The decoder's bias becomes the log of the frequencies (each piece counted once more, so that none is impossible).
+    """
+    frequencies = (counts + 1) / (counts + 1).sum()
+    model.cls.predictions.decoder.bias.copy_(frequencies.log())
 
 
 def spell(piece: str, tokenizer, vocab: dict[str, int]) -> list[int]:

@@ -1,8 +1,9 @@
 """Build BERT's sentence pairs from text: fast, in little memory, and the same on any number of processes.
 
-Three passes over files on disk: (1) every sentence becomes token ids in one flat file; (2) each document is cut into pairs,
-with a random generator of its own, so that neither order nor process can change the result; (3) the pairs are an Arrow file
-that `datasets` maps into memory instead of loading it.
+Four passes: (1) every sentence becomes token ids in one flat file; (2) each document is cut into true pairs, with a random
+generator of its own, so that neither order nor process can change the result; (3) some pairs of different documents exchange
+their second halves; (4) the pairs are an Arrow file that `datasets` maps into memory instead of loading it. Passes 2 and 3
+handle places in the flat file, never text.
 """
 
 import hashlib
@@ -12,11 +13,14 @@ import random
 import shutil
 import tempfile
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import BinaryIO
 
 import datasets
 import numpy as np
@@ -26,10 +30,11 @@ from tokenizers import Tokenizer
 from helpers import CourseError
 from helpers.korean_pretraining.corpus import as_paths, read_documents
 
-FORMAT = 1  # part of the cache key: raise it when the procedure below changes
+FORMAT = 2  # part of the cache key: raise it when the procedure below changes
 IDS = "I"  # array and NumPy type of a token id on disk: unsigned, 4 bytes
 SENTENCES_PER_BATCH = 4_000  # enough to keep the tokenizer's threads busy
 PAIRS_PER_BATCH = 10_000
+PAIRS = "pairs.arrow"
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,12 @@ def build_sentence_pairs(
     """Cut text into `[CLS] A [SEP] B [SEP]` examples for masked-LM and next-sentence training.
 
     Columns: `input_ids` (at most `block_size` ids), `token_type_ids` (0 for A, 1 for B), `next_sentence_label` (0: B goes on
-    where A ends, 1: B is from another document). Documents are cut as in BERT: sentences are collected up to the target
-    length (a random shorter one with `short_seq_prob`), split into A and B at a random place, and B is replaced by text from
-    another document with `random_next_prob`, truncated at a random end. Unlike BERT's script nothing is thrown away: text
-    that does not fit, or whose place a random B took, starts the next example, and a lone sentence is split inside, so that
-    it too can have a true continuation.
+    where A ends, 1: B is from another document). As in BERT, sentences are collected up to the target length (a random shorter
+    one with `short_seq_prob`) and split into A and B at a random sentence border; a lone sentence is split inside, between
+    two words. What does not fit starts the next example. Unlike BERT's script, a wrong B is no passage of its own: couples
+    of pairs from different documents, their B's alike, exchange them; `random_next_prob` is the share that does. So every token is used exactly
+    once, and B alone (how it begins, how it ends, how long it is) says nothing about the label. A pair without a partner,
+    where one document has more than half of the text, keeps its B and label 0.
     `cache_dir` keeps the result under a key of the text's hash, the tokenizer and every parameter; without it the result
     lies in the system's temporary folder.
     Raises `CourseError` for an unreadable corpus, one with fewer than two documents, a `block_size` below 8, and a
@@ -95,15 +101,15 @@ def build_sentence_pairs(
         build = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
         try:
             tokenize_corpus(files, backend, build)
-            write_pairs(build, settings, num_proc)
+            pairs = cut_corpus(build, continues_word(backend), settings, num_proc)
+            write_pairs(build, *exchange_halves(pairs, settings), settings)
             for scratch in ("tokens.bin", "sentences.npy", "documents.npy"):
                 (build / scratch).unlink()
             if not target.exists():  # another process may have built the same in the meantime
                 os.replace(build, target)
         finally:
             shutil.rmtree(build, ignore_errors=True)
-    parts = sorted(target.glob("part-*.arrow"))
-    return datasets.concatenate_datasets([datasets.Dataset.from_file(str(part)) for part in parts])
+    return datasets.Dataset.from_file(str(target / PAIRS))
 
 
 def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -> str:
@@ -119,7 +125,8 @@ def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -
 def tokenize_corpus(files: list[Path], tokenizer: Tokenizer, folder: Path) -> None:
     """Write all token ids to `tokens.bin`, the sentences' offsets in it and the documents' offsets in those as `.npy`.
 
-    Documents without a token are dropped. Raises `CourseError` where fewer than two remain.
+    Documents without a token are dropped; one of a single token, which cannot be a pair, is read as part of the one before.
+    Raises `CourseError` where fewer than two documents remain.
     """
     sentences, documents = array("q", [0]), array("q", [0])
     with open(folder / "tokens.bin", "wb") as tokens:
@@ -131,8 +138,10 @@ def tokenize_corpus(files: list[Path], tokenizer: Tokenizer, folder: Path) -> No
                     if ids := next(encodings).ids:
                         array(IDS, ids).tofile(tokens)
                         sentences.append(sentences[-1] + len(ids))
-                if len(sentences) - 1 > documents[-1]:
+                if sentences[-1] - sentences[documents[-1]] > 1:
                     documents.append(len(sentences) - 1)
+    if len(documents) > 1:
+        documents[-1] = len(sentences) - 1
     if len(documents) < 3:
         raise CourseError(
             f"말뭉치에 문서가 {len(documents) - 1}개뿐이어서 '다음 문장이 아닌' 쌍을 만들 수 없습니다. "
@@ -155,146 +164,133 @@ def batched_documents(documents: Iterable[list[str]]) -> Iterator[list[list[str]
         yield batch
 
 
-def write_pairs(folder: Path, settings: PairSettings, num_proc: int) -> None:
-    """Cut all documents, `num_proc` stretches of them at the same time, into `part-*.arrow`."""
+def continues_word(tokenizer: Tokenizer) -> np.ndarray:
+    """Say of each id whether its piece goes on inside a word ("##하는"): [vocabulary] of bool."""
+    vocabulary = tokenizer.get_vocab()
+    inside = np.zeros(max(vocabulary.values()) + 1, bool)
+    inside[[number for piece, number in vocabulary.items() if piece.startswith("##")]] = True
+    return inside
+
+
+def cut_corpus(
+    folder: Path, inside_word: np.ndarray, settings: PairSettings, num_proc: int
+) -> np.ndarray:
+    """Cut all documents, `num_proc` stretches of them at the same time, into true pairs: [pairs, 5], see `cut_documents`."""
     count = len(np.load(folder / "documents.npy", mmap_mode="r")) - 1
     num_proc = max(1, min(num_proc, count))
     borders = [count * i // num_proc for i in range(num_proc + 1)]
-    jobs = [
-        (folder, settings, i, start, stop)
-        for i, (start, stop) in enumerate(zip(borders, borders[1:], strict=False))
-    ]
+    cut = partial(cut_documents, folder, inside_word, settings)
     if num_proc == 1:
-        write_part(*jobs[0])
-    else:
-        # "spawn": a fork after the tokenizer has started its threads can hang.
-        with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn")) as pool:
-            list(pool.map(write_part, *zip(*jobs, strict=True)))
+        return cut(*borders)
+    # "spawn": a fork after the tokenizer has started its threads can hang.
+    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn")) as pool:
+        return np.concatenate(list(pool.map(cut, borders[:-1], borders[1:])))
 
 
-def write_part(folder: Path, settings: PairSettings, part: int, start: int, stop: int) -> None:
-    """Write the pairs of documents `start` to `stop` as one Arrow stream file."""
-    with TokenizedCorpus(folder) as corpus:
-        schema = pa.schema(
-            {
-                "input_ids": pa.list_(pa.int32()),
-                "token_type_ids": pa.list_(pa.int8()),
-                "next_sentence_label": pa.int64(),
-            }
-        )
-        with pa.OSFile(str(folder / f"part-{part:05d}.arrow"), "wb") as sink:
-            with pa.ipc.new_stream(sink, schema) as writer:
-                ids, lengths, labels = array(IDS), array("q"), array("q")
-                for document in range(start, stop):
-                    for a, b, label in document_pairs(corpus, document, settings):
-                        ids.append(settings.cls_id)
-                        ids.extend(a)
-                        ids.append(settings.sep_id)
-                        ids.extend(b)
-                        ids.append(settings.sep_id)
-                        lengths.extend((len(a) + 2, len(b) + 1))
-                        labels.append(label)
-                    if len(labels) >= PAIRS_PER_BATCH or document == stop - 1:
-                        writer.write_batch(record_batch(ids, lengths, labels, schema))
-                        ids, lengths, labels = array(IDS), array("q"), array("q")
+def cut_documents(
+    folder: Path, inside_word: np.ndarray, settings: PairSettings, first: int, last: int
+) -> np.ndarray:
+    """Cut documents `first` to `last`: rows of (document, start of A, start of B, end of B, 1 if split inside a sentence)."""
+    sentences = np.load(folder / "sentences.npy", mmap_mode="r")
+    documents = np.load(folder / "documents.npy").tolist()
+    rows = array("q")
+    with open(folder / "tokens.bin", "rb", buffering=0) as tokens:
+        for document in range(first, last):
+            rng = random.Random((settings.seed << 40) + document)
+            starts = sentences[documents[document] : documents[document + 1] + 1].tolist()
+            for start, stop in chunks(starts[0], starts[-1], settings, rng):
+                splits = starts[bisect_right(starts, start) : bisect_left(starts, stop)]
+                alone = (
+                    not splits
+                )  # one sentence, or a part of one: split between two words, if it has two
+                if alone:
+                    words = ~inside_word[read_ids(tokens, start + 1, stop)]
+                    splits = (start + 1 + np.flatnonzero(words)).tolist() or range(start + 1, stop)
+                rows.extend((document, start, rng.choice(splits), stop, alone))
+    return np.frombuffer(rows, np.int64).reshape(-1, 5)
 
 
-def record_batch(ids: array, lengths: array, labels: array, schema: pa.Schema) -> pa.RecordBatch:
-    """Turn flat ids, the lengths of both halves of each pair, and labels into an Arrow batch."""
-    halves = np.frombuffer(lengths, np.int64)
-    types = np.repeat(np.tile(np.array([0, 1], np.int8), len(labels)), halves)
-    offsets = np.concatenate([[0], halves.reshape(-1, 2).sum(1).cumsum()]).astype(np.int32)
-    input_ids = np.frombuffer(ids, np.uint32).astype(np.int32)
-    return pa.record_batch(
-        [
-            pa.ListArray.from_arrays(offsets, input_ids),
-            pa.ListArray.from_arrays(offsets, types),
-            pa.array(np.frombuffer(labels, np.int64)),
-        ],
-        schema=schema,
-    )
+def read_ids(tokens: BinaryIO, start: int, stop: int) -> np.ndarray:
+    """Read the ids from place `start` to `stop` of `tokens.bin`; memory does not grow with the text."""
+    tokens.seek(4 * start)
+    return np.frombuffer(tokens.read(4 * (stop - start)), np.uint32)
 
 
-class TokenizedCorpus:
-    """Read sentences of `tokenize_corpus` by document, from disk: memory does not grow with the text."""
+def chunks(
+    start: int, stop: int, settings: PairSettings, rng: random.Random
+) -> Iterator[tuple[int, int]]:
+    """Divide the tokens of a document into stretches of the target length; never is a single token left over.
 
-    def __init__(self, folder: Path):
-        self.sentences = np.load(folder / "sentences.npy")
-        self.documents = np.load(folder / "documents.npy").tolist()
-        self.tokens = open(folder / "tokens.bin", "rb", buffering=0)
-
-    def __enter__(self) -> "TokenizedCorpus":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.tokens.close()
-
-    def __len__(self) -> int:
-        return len(self.documents) - 1
-
-    def read(self, first: int, last: int) -> list[array]:
-        """Give sentences `first` to `last` (exclusive) as arrays of ids."""
-        offsets = self.sentences[first : last + 1].tolist()
-        self.tokens.seek(offsets[0] * 4)
-        ids = array(IDS)
-        ids.frombytes(self.tokens.read((offsets[-1] - offsets[0]) * 4))
-        start = offsets[0]
-        return [ids[a - start : b - start] for a, b in zip(offsets, offsets[1:], strict=False)]
-
-    def document(self, index: int) -> list[array]:
-        """Give all sentences of one document."""
-        return self.read(self.documents[index], self.documents[index + 1])
-
-    def passage(self, index: int, length: int, rng: random.Random) -> array:
-        """Give about `length` ids from a random sentence of document `index` on; fewer where the document ends."""
-        first = rng.randrange(self.documents[index], self.documents[index + 1])
-        last = first + 1
-        while (
-            last < self.documents[index + 1]
-            and self.sentences[last] - self.sentences[first] < length
-        ):
-            last += 1
-        return sum(self.read(first, last), array(IDS))
-
-
-def document_pairs(
-    corpus: TokenizedCorpus, index: int, settings: PairSettings
-) -> Iterator[tuple[array, array, int]]:
-    """Cut one document into (A, B, next_sentence_label)."""
-    rng = random.Random((settings.seed << 40) + index)
+    Example: start=0, stop=130, room for 61 -> (0, 61), (61, 122), (122, 130).
+    """
     room = settings.block_size - 3  # [CLS], [SEP], [SEP]
-    rest = corpus.document(index)[::-1]  # a stack: the next sentence is the last element
-    while rest:
+    while start < stop:
         target = rng.randint(2, room) if rng.random() < settings.short_seq_prob else room
-        chunk, size = [], 0
-        while rest and size < target:
-            chunk.append(rest.pop())
-            size += len(chunk[-1])
-        if size > target:  # what does not fit starts the next example
-            rest.append(chunk[-1][len(chunk[-1]) - (size - target) :])
-            chunk[-1] = chunk[-1][: len(chunk[-1]) - (size - target)]
-        is_random = rng.random() < settings.random_next_prob
-        if len(chunk) > 1:
-            border = rng.randint(1, len(chunk) - 1)
-        elif len(chunk[0]) > 1 and not is_random:
-            # One sentence alone: split it inside, or it could never have a true continuation.
-            border = 1
-            cut = rng.randint(1, len(chunk[0]) - 1)
-            chunk = [chunk[0][:cut], chunk[0][cut:]]
+        if stop - start - target == 1:
+            target += 1 if target < room else -1
+        yield start, min(stop, start + target)
+        start += target
+
+
+def exchange_halves(pairs: np.ndarray, settings: PairSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Let couples of pairs exchange their B: give the places of all halves and the labels [pairs].
+
+    Pairs of different documents become couples first, B's of the same length that were split in the same way; where lengths
+    differ, the split of the longer B moves on, so that nothing is cut off. Only then is it drawn which couples exchange: what
+    a label 1 may look like, a label 0 looks like as often.
+    Rows of the places [pairs, 4]: start and end of A, start and end of B.
+    """
+    rng = np.random.default_rng([settings.seed, len(pairs)])
+    document, first, split, stop, inside = pairs.T.copy()
+    couples, waiting = [], []  # those waiting are always of one document
+    owner = document.tolist()
+    for row in np.lexsort((rng.random(len(pairs)), inside, stop - split)).tolist():
+        if waiting and owner[waiting[-1]] != owner[row]:
+            couples.append((waiting.pop(), row))
         else:
-            border, is_random = 1, True
-        a = sum(chunk[:border], array(IDS))
-        if not is_random:
-            yield a, sum(chunk[border:], array(IDS)), 0
-            continue
-        rest.extend(reversed(chunk[border:]))  # not used after all
-        if len(a) >= target:  # leave room for B
-            keep = rng.randint(1, target - 1)
-            rest.append(a[keep:])
-            a = a[:keep]
-        other = rng.randrange(len(corpus) - 1)
-        other += other >= index
-        b = corpus.passage(other, target - len(a), rng)
-        excess = max(0, len(b) - (target - len(a)))
-        front = rng.randint(0, excess)
-        yield a, b[front : len(b) - (excess - front)], 1
+            waiting.append(row)
+    couples = np.array(couples)
+    split[couples] = stop[couples] - (stop - split)[couples].min(1, keepdims=True)
+    places, labels = np.stack([first, split, split, stop], 1), np.zeros(len(pairs), np.int64)
+    exchanged = rng.permutation(couples)[: round(len(couples) * settings.random_next_prob)]
+    places[exchanged, 2:] = places[exchanged[:, ::-1], 2:]
+    labels[exchanged] = 1
+    return places, labels
+
+
+def write_pairs(
+    folder: Path, places: np.ndarray, labels: np.ndarray, settings: PairSettings
+) -> None:
+    """Write the pairs whose halves lie at `places` [pairs, 4] of the tokens as one Arrow stream file."""
+    schema = pa.schema(
+        {
+            "input_ids": pa.list_(pa.int32()),
+            "token_type_ids": pa.list_(pa.int8()),
+            "next_sentence_label": pa.int64(),
+        }
+    )
+    with (
+        open(folder / "tokens.bin", "rb", buffering=0) as tokens,
+        pa.OSFile(str(folder / PAIRS), "wb") as sink,
+        pa.ipc.new_stream(sink, schema) as writer,
+    ):
+        for first in range(0, len(places), PAIRS_PER_BATCH):
+            part = slice(first, first + PAIRS_PER_BATCH)
+            columns = pair_columns(tokens, places[part], settings)
+            writer.write_batch(pa.record_batch([*columns, pa.array(labels[part])], schema=schema))
+
+
+def pair_columns(tokens: BinaryIO, places: np.ndarray, settings: PairSettings) -> list[pa.Array]:
+    """Give `input_ids` and `token_type_ids` of the pairs whose halves lie at `places` [pairs, 4]."""
+    lengths = places[:, 1::2] - places[:, ::2]
+    offsets = np.concatenate([[0], (lengths.sum(1) + 3).cumsum()])
+    cls, separators = offsets[:-1], [offsets[:-1] + lengths[:, 0] + 1, offsets[1:] - 1]
+    input_ids = np.zeros(offsets[-1], np.int32)
+    is_text = np.ones(offsets[-1], bool)
+    for where, value in ((cls, settings.cls_id), *((s, settings.sep_id) for s in separators)):
+        input_ids[where], is_text[where] = value, False
+    halves = places.reshape(-1, 2).tolist()
+    input_ids[is_text] = np.concatenate([read_ids(tokens, *half) for half in halves])
+    types = np.repeat(np.tile(np.array([0, 1], np.int8), len(places)), (lengths + [2, 1]).ravel())
+    offsets = offsets.astype(np.int32)
+    return [pa.ListArray.from_arrays(offsets, column) for column in (input_ids, types)]

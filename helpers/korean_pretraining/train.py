@@ -1,22 +1,25 @@
 """Pretrain a BERT on both of its objectives within a budget, with `transformers.Trainer`."""
 
+import itertools
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import datasets
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
+    AutoModelForPreTraining,
     AutoTokenizer,
-    DataCollatorForLanguageModeling,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -26,13 +29,19 @@ from transformers import (
 from helpers import CourseError
 from helpers.course import bf16_supported, keep_memory
 from helpers.korean_pretraining.corpus import as_paths
-from helpers.korean_pretraining.model import BertForPreTraining, new_model, warm_start
-from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
+from helpers.korean_pretraining.masking import Masking
+from helpers.korean_pretraining.model import (
+    BertForPreTraining,
+    new_model,
+    start_at_frequencies,
+    warm_start,
+)
 from helpers.korean_pretraining.sentence_vectors import (
     SentenceVectorLoss,
     sample_sentences,
     teacher_vectors,
 )
+from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.wordpiece import train_wordpiece
 from helpers.resources import model_folder
 
@@ -66,11 +75,16 @@ def pretrain(
     gradient_accumulation_steps: int = 1,
     learning_rate: float = 1e-3,
     mlm_probability: float = 0.15,
+    final_mlm_probability: float | None = None,
+    mask_replace_prob: float = 0.8,
     whole_word_mask: bool = False,
+    stages: Iterable[Stage] | None = None,
+    compile: bool = False,
     teacher: str | os.PathLike | None = None,
     teacher_prefix: str = "",
     teacher_sentences: int = 30_000,
     teacher_weight: float = 5.0,
+    teacher_from: float = 0.0,
     seed: int = 0,
     resume: bool = False,
     logging_steps: int = 10,
@@ -85,21 +99,36 @@ def pretrain(
     and falls to zero at its end. `batch_size` counts the sequences of one step over all processes. `tokenizer` is one of yours;
     otherwise a WordPiece vocabulary of `vocab_size` is learned from the corpus. `init_from` is a folder or hub id: with our own
     vocabulary it is continued as it is, with another one its first `num_hidden_layers` layers are a warm start (the size
-    arguments are then the source's). `teacher` adds the sentence vector objective (see `sentence_vectors`).
+    arguments are then the source's). The share of masked pieces moves evenly from `mlm_probability` to
+    `final_mlm_probability`; of them `mask_replace_prob` become `[MASK]`, half of the rest another piece. `stages` say what is
+    read when (see `stages`), by default sentence pairs of `block_size` all the time. `compile` lets `torch.compile` build the
+    layers. `teacher` adds the sentence vector objective (see `sentence_vectors`) once `teacher_from` of the budget is used.
     `resume` goes on from the last checkpoint in `output`; the result is that of a run without a break.
-    Raises `CourseError` for an unusable corpus, budget or folder; a folder that holds a run is never overwritten.
+    Raises `CourseError` for an unusable corpus, budget or folder; a folder that holds a run is never overwritten, nor used by
+    two runs at once.
     Sources: Devlin et al. 2019; Izsak et al. 2021, "24-hour BERT", and Geiping & Goldstein 2022 for the recipe.
     """
     arguments = dict(locals())
     settings = {k: v for k, v in arguments.items() if k not in NOT_SETTINGS}
     files, output = as_paths(corpus), Path(output)
+    stages = [Stage(1.0, block_size=block_size)] if stages is None else list(stages)
+    settings["stages"] = [[s.share, list(s.kinds), s.block_size] for s in stages]
     if (minutes is None) == (steps is None):
         raise CourseError("예산을 하나만 정해 주십시오: minutes(분) 또는 steps(스텝 수)입니다.")
     for name in POSITIVE:
         if arguments[name] is not None and arguments[name] <= 0:
             raise CourseError(f"{name}은(는) 0보다 커야 합니다. 양수를 주십시오.")
-    if mlm_probability > 1:
-        raise CourseError("mlm_probability는 비율입니다. 0보다 크고 1 이하인 수를 주십시오.")
+    for name in ("mlm_probability", "final_mlm_probability", "mask_replace_prob", "teacher_from"):
+        if (arguments[name] or 0) > 1:
+            raise CourseError(f"{name}은(는) 비율입니다. 1 이하인 수를 주십시오.")
+    if (
+        compile
+        and not torch.cuda.is_available()
+        and not (shutil.which("g++") or shutil.which("clang++"))
+    ):
+        raise CourseError(
+            "compile에는 C++ 컴파일러가 필요합니다. g++를 설치하거나 compile 없이 실행해 주십시오."
+        )
     if hidden_size % num_attention_heads:
         raise CourseError(
             f"hidden_size {hidden_size}을(를) num_attention_heads {num_attention_heads}(으)로 나눌 수 없습니다. "
@@ -114,107 +143,133 @@ def pretrain(
     folders = {"init_from": init_from, "teacher": teacher}
     settings |= {name: folder and str(folder) for name, folder in folders.items()}
     settings["corpus"] = [[path.name, path.stat().st_size] for path in files]
-    with state.main_process_first():  # the others find its vocabulary, pairs and vectors in place
-        resume = resume or not state.is_main_process
-        checkpoint = check_output(output, settings, resume)
-        if resume:
-            tokenizer = AutoTokenizer.from_pretrained(output)
-        else:
-            tokenizer = tokenizer or train_wordpiece(files, vocab_size)
-        pairs = build_sentence_pairs(
-            files,
-            tokenizer,
-            block_size,
-            seed=seed,
-            num_proc=num_proc,
-            cache_dir=output / "sentence_pairs",
-        )
-        torch.manual_seed(seed)
-        model = initial_model(
-            tokenizer,
-            init_from,
-            num_hidden_layers,
-            hidden_size=hidden_size,
-            num_attention_heads=num_attention_heads,
-            intermediate_size=4 * hidden_size,
-            max_position_embeddings=block_size,
-        )
-        if block_size > model.config.max_position_embeddings:
-            raise CourseError(
-                f"출발 모델은 {model.config.max_position_embeddings}토큰까지만 읽습니다. block_size를 그 이하로 줄여 주십시오."
-            )
-        vectors = teacher and sentence_vectors(
-            output,
-            files,
-            teacher,
-            teacher_prefix,
-            teacher_sentences,
-            seed,
-            model.config.hidden_size,
-        )
-        # Last, so that a mistake above leaves no folder that looks like a run.
-        if not resume:
-            tokenizer.save_pretrained(output)
-            record = json.dumps(settings, ensure_ascii=False, indent=1)
-            (output / SETTINGS).write_text(record, encoding="utf-8")
-        seconds = rewind_log(output, checkpoint)
-    on_cpu = state.device.type == "cpu"
-    if on_cpu:
-        # PyTorch's fused attention is slow on the CPU for the short sequences and small heads of a small BERT.
-        model.set_attn_implementation("eager")
-    keep_memory()
-    clock = Budget(minutes, steps, seconds)
+    clock = Budget(minutes, steps)
     max_steps = steps or 10**7  # with minutes it is the clock that stops the run
-    share = batch_size // state.num_processes // gradient_accumulation_steps
-    trainer = PretrainingTrainer(
-        model=model,
-        args=TrainingArguments(
-            output_dir=str(output),
-            max_steps=max_steps,
-            per_device_train_batch_size=share,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            learning_rate=learning_rate,
-            weight_decay=0.01,
-            adam_beta2=0.98,
-            optim="adamw_torch_fused",
-            bf16=bf16_supported(),
-            train_sampling_strategy="sequential",  # the order is MaskedPairs' own
-            remove_unused_columns=False,
-            logging_steps=logging_steps,
-            save_steps=save_steps,
-            save_total_limit=save_total_limit,
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=on_cpu,
-            dataloader_pin_memory=not on_cpu,
-            seed=seed,
-        ),
-        train_dataset=MaskedPairs(
-            pairs, tokenizer, max_steps * batch_size, seed, mlm_probability, whole_word_mask
-        ),
-        data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
-        callbacks=[clock, *callbacks],
-        clock=clock,
-        sentence_loss=vectors and SentenceVectorLoss(*vectors, tokenizer, max(1, share // 8), seed),
-        sentence_weight=teacher_weight,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    if state.is_main_process:
-        save_for_bert_classes(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output)
-    state.wait_for_everyone()
+    longest = max(stage.block_size for stage in stages)
+    with ExitStack() as stack:
+        # The others find its vocabulary, pairs and vectors in place.
+        with state.main_process_first():
+            resume = resume or not state.is_main_process
+            checkpoint = check_output(output, settings, resume)
+            if state.is_main_process:
+                stack.enter_context(lock_folder(output))
+            if resume:
+                tokenizer = AutoTokenizer.from_pretrained(output)
+            else:
+                tokenizer = tokenizer or train_wordpiece(files, vocab_size)
+            text = TrainingText(
+                stages,
+                files,
+                tokenizer,
+                length=max_steps * batch_size,
+                batch_size=batch_size,
+                seed=seed,
+                progress=clock.progress,
+                cache_dir=output / "sentence_pairs",
+                num_proc=num_proc,
+            )
+            torch.manual_seed(seed)
+            model = initial_model(
+                tokenizer,
+                init_from,
+                num_hidden_layers,
+                text,
+                hidden_size=hidden_size,
+                num_attention_heads=num_attention_heads,
+                intermediate_size=4 * hidden_size,
+                max_position_embeddings=longest,
+            )
+            if longest > model.config.max_position_embeddings:
+                raise CourseError(
+                    f"출발 모델은 {model.config.max_position_embeddings}토큰까지만 읽습니다. block_size를 그 이하로 줄여 주십시오."
+                )
+            vectors = teacher and sentence_vectors(
+                output,
+                files,
+                teacher,
+                teacher_prefix,
+                teacher_sentences,
+                seed,
+                model.config.hidden_size,
+            )
+            # Last, so that a mistake above leaves no folder that looks like a run.
+            if not resume:
+                tokenizer.save_pretrained(output)
+                record = json.dumps(settings, ensure_ascii=False, indent=1)
+                (output / SETTINGS).write_text(record, encoding="utf-8")
+            clock.seconds_before = clock.seconds = rewind_log(output, checkpoint)
+        on_cpu = state.device.type == "cpu"
+        if on_cpu:
+            # PyTorch's fused attention is slow on the CPU for the short sequences and small heads of a small BERT.
+            model.set_attn_implementation("eager")
+        if compile:
+            for layer in model.bert.encoder.layer:
+                layer.compile(dynamic=False)
+        keep_memory()
+        share = batch_size // state.num_processes // gradient_accumulation_steps
+        trainer = PretrainingTrainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=str(output),
+                max_steps=max_steps,
+                per_device_train_batch_size=share,
+                gradient_accumulation_steps=gradient_accumulation_steps,
+                learning_rate=learning_rate,
+                weight_decay=0.01,
+                adam_beta2=0.98,
+                optim="adamw_torch_fused",
+                bf16=bf16_supported(),
+                train_sampling_strategy="sequential",  # the order is TrainingText's own
+                remove_unused_columns=False,
+                logging_nan_inf_filter=False,  # it would wait for the device at every step
+                logging_steps=logging_steps,
+                save_steps=save_steps,
+                save_total_limit=save_total_limit,
+                report_to="none",
+                disable_tqdm=True,
+                use_cpu=on_cpu,
+                dataloader_pin_memory=not on_cpu,
+                seed=seed,
+            ),
+            train_dataset=text,
+            # Few widths, so that few kernels are compiled.
+            data_collator=partial(
+                pad_batch, pad_token_id=tokenizer.pad_token_id, multiple=16, longest=longest
+            ),
+            callbacks=[clock, *callbacks],
+            clock=clock,
+            masking=Masking.of(
+                tokenizer,
+                seed=seed,
+                whole_word_mask=whole_word_mask,
+                mask_replace_prob=mask_replace_prob,
+                random_replace_prob=(1 - mask_replace_prob) / 2,
+            ),
+            mlm_probability=(mlm_probability, final_mlm_probability or mlm_probability),
+            sentence_loss=vectors
+            and SentenceVectorLoss(*vectors, tokenizer, max(1, share // 8), seed),
+            sentence_weight=teacher_weight,
+            sentence_from=teacher_from,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        if state.is_main_process:
+            save_for_bert_classes(
+                trainer.accelerator.unwrap_model(trainer.model), tokenizer, output
+            )
+        state.wait_for_everyone()
     return Pretrained(output, read_log(output))
 
 
 # What may differ when a run is resumed: where things are, how long it goes on, how often it reports.
 NOT_SETTINGS = set(
-    "corpus output minutes steps tokenizer resume logging_steps save_steps save_total_limit num_proc callbacks".split()
+    "corpus output minutes steps tokenizer resume logging_steps save_steps save_total_limit num_proc callbacks compile".split()
 )
 
 
 POSITIVE = (
     "minutes steps vocab_size hidden_size num_hidden_layers num_attention_heads batch_size gradient_accumulation_steps "
-    "learning_rate mlm_probability teacher_sentences logging_steps save_steps save_total_limit num_proc"
+    "learning_rate mlm_probability final_mlm_probability teacher_sentences logging_steps save_steps save_total_limit num_proc"
 ).split()
 
 
@@ -245,6 +300,18 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
     return last_checkpoint(output)
 
 
+def lock_folder(output: Path) -> FileLock:
+    """Make sure that no other run writes to this folder; the lock ends with the process, however it ends."""
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CourseError(
+            f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 주십시오."
+        ) from error
+    return lock
+
+
 def last_checkpoint(output: Path) -> str | None:
     """Give the newest whole checkpoint; one cut off while it was being written has no trainer state yet."""
     whole = [
@@ -256,23 +323,36 @@ def last_checkpoint(output: Path) -> str | None:
 
 
 def initial_model(
-    tokenizer, init_from: str | None, num_hidden_layers: int, **sizes
+    tokenizer,
+    init_from: str | None,
+    num_hidden_layers: int,
+    text: TrainingText | None = None,
+    **sizes,
 ) -> BertForPreTraining:
-    """Build a new model, continue one that has our vocabulary, or start warm from one that has not."""
+    """Build a new model, continue one that has our vocabulary, or start warm from one that has not.
+
+    A new head begins with how often each piece occurs in `text`.
+    """
     if init_from is None:
-        return new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
-    folder = model_folder(init_from)
-    source_tokenizer = AutoTokenizer.from_pretrained(folder)
-    if source_tokenizer.get_vocab() == tokenizer.get_vocab():
-        return BertForPreTraining.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
+        model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
+    else:
+        folder = model_folder(init_from)
+        source_tokenizer = AutoTokenizer.from_pretrained(folder)
+        if source_tokenizer.get_vocab() == tokenizer.get_vocab():
+            return BertForPreTraining.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            )
+        source = AutoModelForPreTraining.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True
         )
-    source = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    return warm_start(source, source_tokenizer, tokenizer, num_hidden_layers)
+        model = warm_start(source, source_tokenizer, tokenizer, num_hidden_layers)
+    if text is not None:
+        start_at_frequencies(model, text.piece_counts())
+    return model
 
 
 def sentence_vectors(
@@ -300,95 +380,13 @@ def sentence_vectors(
     return sentences, load_file(kept)["vectors"]
 
 
-class MaskedPairs(torch.utils.data.Dataset):
-    """Sentence pairs in training order, shuffled anew each epoch and freshly masked.
-
-    Place k of the run decides which pair comes and how it is masked, whatever process asks for it and whether the run was
-    interrupted before: that is what makes a resumed or a data-parallel run equal to a plain one.
-    """
-
-    def __init__(
-        self,
-        pairs: datasets.Dataset,
-        tokenizer,
-        length: int,
-        seed: int,
-        mlm_probability: float,
-        whole_word_mask: bool,
-    ):
-        self.pairs, self.length, self.seed = pairs, length, seed
-        whole = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if whole_word_mask else {}
-        self.collator = DataCollatorForLanguageModeling(
-            tokenizer, mlm_probability=mlm_probability, whole_word_mask=whole_word_mask, **whole
-        )
-        self.special_ids = torch.tensor(tokenizer.all_special_ids)
-        pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-        self.continues_word = torch.tensor([piece.startswith("##") for piece in pieces])
-        self.epoch, self.order = -1, None
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, place: int) -> dict:
-        return self.__getitems__([place])[0]
-
-    def __getitems__(self, places: list[int]) -> list[dict]:
-        return [self.mask(self.pairs[self.row(place)], place) for place in places]
-
-    def row(self, place: int) -> int:
-        """Give the row of the pair at a place of the run: each epoch has an order of its own."""
-        epoch, place = divmod(place, len(self.pairs))
-        if epoch != self.epoch:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self.epoch, self.order = epoch, torch.randperm(len(self.pairs), generator=generator)
-        return int(self.order[place])
-
-    def mask(self, pair: dict, place: int) -> dict:
-        """Mask one pair with a random generator of its own."""
-        input_ids = torch.tensor(pair["input_ids"])[None]
-        self.collator.generator = torch.Generator().manual_seed(((self.seed << 40) + place) % 2**63)
-        masked, labels = self.collator.torch_mask_tokens(
-            input_ids,
-            special_tokens_mask=torch.isin(input_ids, self.special_ids),
-            offset_mapping=self.word_offsets(input_ids) if self.collator.whole_word_mask else None,
-        )
-        return {
-            "input_ids": masked[0],
-            "token_type_ids": torch.tensor(pair["token_type_ids"]),
-            "labels": labels[0],
-            "next_sentence_label": pair["next_sentence_label"],
-        }
-
-    def word_offsets(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Give offsets in which the pieces of a word touch and words do not: [1, length] -> [1, length, 2].
-
-        The pairs do not keep the text, and `##` says all that whole-word masking wants to know.
-        """
-        starts = torch.cumsum(2 - self.continues_word[input_ids].long(), dim=1)
-        return torch.stack([starts, starts + 1], dim=-1)
-
-
-def pad_batch(examples: list[dict], pad_token_id: int) -> dict[str, torch.Tensor]:
-    """Pad examples of `MaskedPairs` to the longest: [batch, length]; labels with -100."""
-    fill = {"input_ids": pad_token_id, "token_type_ids": 0, "labels": -100}
-    batch = {
-        name: torch.nn.utils.rnn.pad_sequence([e[name] for e in examples], True, value)
-        for name, value in fill.items()
-    }
-    lengths = torch.tensor([len(e["input_ids"]) for e in examples])
-    batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths[:, None]).long()
-    batch["next_sentence_label"] = torch.tensor([e["next_sentence_label"] for e in examples])
-    return batch
-
-
 class Budget(TrainerCallback):
     """Knows how much of the budget is used: gives the learning rate its factor and ends a run given in minutes."""
 
     def __init__(self, minutes: float | None, steps: int | None, seconds: float = 0.0):
         self.minutes, self.steps = minutes, steps
-        self.seconds_before = self.seconds = (
-            seconds  # training time, with that of interrupted parts
-        )
+        # Training time, with that of interrupted parts.
+        self.seconds_before = self.seconds = seconds
 
     def progress(self, step: int) -> float:
         return step / self.steps if self.steps else self.seconds / (60 * self.minutes)
@@ -402,9 +400,10 @@ class Budget(TrainerCallback):
         self.started = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):
-        seconds = self.seconds_before + time.monotonic() - self.started
-        # All processes go by the first one's clock: they must stop after the same step.
-        self.seconds = broadcast(torch.tensor(seconds, device=args.device)).item()
+        self.seconds = self.seconds_before + time.monotonic() - self.started
+        if args.world_size > 1:
+            # All processes go by the first one's clock: they must stop after the same step.
+            self.seconds = broadcast(torch.tensor(self.seconds, device=args.device)).item()
         if self.progress(state.global_step) >= 1:
             control.should_training_stop = control.should_save = True
 
@@ -429,20 +428,27 @@ class PrintLog(TrainerCallback):
 
 
 class PretrainingTrainer(Trainer):
-    """`transformers.Trainer` with a learning rate by budget, the losses apart, and a log in JSON lines."""
+    """`transformers.Trainer` with masking on the device, a learning rate by budget, the losses apart, and a log in JSON lines."""
 
     def __init__(
         self,
         *,
         clock: Budget,
+        masking: Masking,
+        mlm_probability: tuple[float, float],
         sentence_loss: SentenceVectorLoss | None,
         sentence_weight: float,
+        sentence_from: float,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.clock, self.sentence_loss, self.sentence_weight = clock, sentence_loss, sentence_weight
-        self.parts: dict[str, list[float]] = {}
-        self.tokens = 0
+        self.clock, self.masking, self.mlm_probability = clock, masking, mlm_probability
+        self.sentence_loss, self.sentence_weight = sentence_loss, sentence_weight
+        self.sentence_from = sentence_from
+        # Kept on the device until they are logged: reading a number waits for it.
+        self.parts: dict[str, list[torch.Tensor]] = {}
+        self.tokens: list[torch.Tensor] = []
+        self.last_step, self.micro_step = -1, 0
 
     def create_scheduler(self, num_training_steps, optimizer=None):
         if self.lr_scheduler is None:
@@ -450,6 +456,20 @@ class PretrainingTrainer(Trainer):
                 optimizer or self.optimizer, self.clock.factor
             )
         return self.lr_scheduler
+
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        """Mask all parts of a step before their masked tokens are counted."""
+        batches = list(itertools.islice(epoch_iterator, num_batches))
+        first, last = self.mlm_probability
+        share = first + (last - first) * min(1, self.clock.progress(self.state.global_step))
+        for batch in batches:
+            ids, labels = self.masking(batch["input_ids"], batch.pop("place"), share)
+            batch |= {"input_ids": ids, "labels": labels}
+            # No more masks than this: the shapes of a step depend on nothing that the device knows.
+            if not self.masking.whole_word_mask:
+                most = len(ids) * max(1, round(share * ids.shape[1]))
+                batch["max_masked"] = -(-most // 64) * 64
+        return batches, self._get_num_items_in_batch(batches, device)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         parts_of_step = self.args.world_size * self.args.gradient_accumulation_steps
@@ -460,20 +480,20 @@ class PretrainingTrainer(Trainer):
             "masked_lm_loss": outputs.masked_lm_loss,
             "next_sentence_loss": outputs.next_sentence_loss,
         }
-        if self.sentence_loss:
+        step = self.state.global_step
+        if self.sentence_loss and self.clock.progress(step) >= self.sentence_from:
             bert = self.accelerator.unwrap_model(model).bert
-            draw = self.state.global_step * self.args.world_size + self.args.process_index
+            part = self.micro_step = 0 if step != self.last_step else self.micro_step + 1
+            self.last_step = step
+            draw = step * parts_of_step + part * self.args.world_size + self.args.process_index
             with self.compute_loss_context_manager():
                 parts["sentence_loss"] = self.sentence_loss(bert, draw)
-            loss = (
-                loss
-                + self.sentence_weight
-                * parts["sentence_loss"]
-                / self.args.gradient_accumulation_steps
+            loss = loss + self.sentence_weight * parts["sentence_loss"] / (
+                self.args.gradient_accumulation_steps
             )
         for name, value in parts.items():
-            self.parts.setdefault(name, []).append(value.item())
-        self.tokens += int(inputs["attention_mask"].sum()) * self.args.world_size
+            self.parts.setdefault(name, []).append(value.detach())
+        self.tokens.append(inputs["attention_mask"].sum() * self.args.world_size)
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -484,12 +504,10 @@ class PretrainingTrainer(Trainer):
             "loss": logs["loss"],
             "learning_rate": logs["learning_rate"],
         }
-        means = torch.tensor(
-            [sum(v) / len(v) for v in self.parts.values()], device=self.args.device
-        )
+        means = torch.stack([torch.stack(values).mean() for values in self.parts.values()])
         logs |= zip(self.parts, reduce(means, "mean").tolist(), strict=True)
-        logs |= {"tokens": self.tokens, "seconds": round(self.clock.seconds, 2)}
-        self.parts, self.tokens = {}, 0
+        logs |= {"tokens": int(sum(self.tokens)), "seconds": round(self.clock.seconds, 2)}
+        self.parts, self.tokens = {}, []
         if self.is_world_process_zero():
             with open(Path(self.args.output_dir) / LOG, "a", encoding="utf-8") as file:
                 file.write(json.dumps(logs) + "\n")

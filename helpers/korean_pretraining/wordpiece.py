@@ -13,6 +13,7 @@ from helpers import CourseError
 from helpers.korean_pretraining.corpus import as_paths, read_documents
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LONGEST_WORD = 1_000  # characters: training takes the square of a word's length
 
 
 def train_wordpiece(
@@ -62,10 +63,13 @@ def train_wordpiece(
 
 
 def read_sentences(files: list[Path], counts: Counter[str]) -> Iterator[str]:
-    """Yield every sentence and count its characters."""
+    """Yield every sentence and count its characters; what no blank interrupts for too long is no word to learn from."""
     for document in read_documents(files):
         for sentence in document:
             counts.update(sentence)
+            if len(sentence) > LONGEST_WORD:
+                words = sentence.split()
+                sentence = " ".join(word for word in words if len(word) <= LONGEST_WORD)
             yield sentence
 
 

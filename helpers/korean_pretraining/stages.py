@@ -1,0 +1,160 @@
+"""What a pretraining run reads, and when: sentence pairs, running text, or single sentences, in stages of the budget."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from helpers import CourseError
+from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
+from helpers.korean_pretraining.sentence_vectors import sample_sentences
+
+SENTENCES = 400_000  # drawn for "sentences"; they are kept in memory
+COUNTED = 20_000  # examples whose pieces are counted for the start of a new head
+BUCKET = 50  # batches of single sentences that are sorted by length together
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A share of the budget, what is read in it (kinds take turns, step by step), and the length of an example.
+
+    Kinds: "pairs" are BERT's sentence pairs; "windows" are the same with no B exchanged and no next sentence to judge, so that
+    every piece stands in its own context; "sentences" are whole single sentences, batches of similar length.
+    """
+
+    share: float
+    kinds: tuple[str, ...] = ("pairs",)
+    block_size: int = 128
+
+
+class TrainingText(torch.utils.data.Dataset):
+    """The examples of a run in training order, each epoch shuffled anew.
+
+    Place k of the run decides which example comes, whatever process asks for it and whether the run was interrupted before:
+    that makes a resumed or a data-parallel run equal to a plain one. `progress` tells the share of the budget used at a step.
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[Stage],
+        files: Iterable[str | os.PathLike],
+        tokenizer,
+        *,
+        length: int,
+        batch_size: int,
+        seed: int,
+        progress: Callable[[int], float],
+        cache_dir: Path | None = None,
+        num_proc: int = 1,
+    ):
+        self.length, self.batch_size, self.seed, self.progress = length, batch_size, seed, progress
+        self.stages, self.tokenizer = list(stages), tokenizer
+        self.orders: dict[tuple[str, int], tuple[int, torch.Tensor]] = {}
+        self.texts = {}
+        for stage in self.stages:
+            for kind in stage.kinds:
+                if kind not in ("pairs", "windows", "sentences"):
+                    raise CourseError(
+                        f"'{kind}'(이)라는 학습 텍스트는 없습니다. pairs, windows, sentences 가운데에서 주십시오."
+                    )
+                key = (kind, stage.block_size)
+                if kind == "sentences":
+                    self.texts[key] = sample_sentences(files, SENTENCES, seed)
+                else:
+                    self.texts[key] = build_sentence_pairs(
+                        files,
+                        tokenizer,
+                        stage.block_size,
+                        random_next_prob=0.5 if kind == "pairs" else 0,
+                        seed=seed,
+                        num_proc=num_proc,
+                        cache_dir=cache_dir,
+                    )
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, place: int) -> dict:
+        return self.__getitems__([place])[0]
+
+    def __getitems__(self, places: list[int]) -> list[dict]:
+        """Give the examples of one step, or of this process's part of it."""
+        step = places[0] // self.batch_size
+        kind, block_size = self.reading(step)
+        rows = [self.row((kind, block_size), place) for place in places]
+        text = self.texts[kind, block_size]
+        if kind == "sentences":
+            columns = self.tokenizer(
+                [text[row] for row in rows], truncation=True, max_length=block_size
+            )
+            labels = [-100] * len(rows)
+        else:
+            columns = text[rows]
+            labels = columns["next_sentence_label"] if kind == "pairs" else [-100] * len(rows)
+        ids, types = columns["input_ids"], columns["token_type_ids"]
+        names = ("input_ids", "token_type_ids", "next_sentence_label", "place")
+        return [
+            dict(zip(names, row, strict=True))
+            for row in zip(ids, types, labels, places, strict=True)
+        ]
+
+    def reading(self, step: int) -> tuple[str, int]:
+        """Say what is read at a step: kind and block size."""
+        progress, stage = self.progress(step), self.stages[0]
+        for stage in self.stages:
+            progress -= stage.share
+            if progress < 0:
+                break
+        return stage.kinds[step % len(stage.kinds)], stage.block_size
+
+    def piece_counts(self) -> torch.Tensor:
+        """Count the pieces of the first examples, special tokens apart: [vocabulary]."""
+        counts = torch.zeros(len(self.tokenizer))
+        last = min(COUNTED, self.length, len(self.texts[self.reading(0)]))
+        for place in range(0, last, 1000):
+            examples = self.__getitems__(list(range(place, min(place + 1000, last))))
+            ids = torch.cat([torch.tensor(example["input_ids"]) for example in examples])
+            counts += torch.bincount(ids, minlength=len(counts))
+        counts[self.tokenizer.all_special_ids] = 0
+        return counts
+
+    def row(self, key: tuple[str, int], place: int) -> int:
+        """Give the row of the example at a place of the run: each text and epoch has an order of its own."""
+        epoch, place = divmod(place, len(self.texts[key]))
+        if self.orders.get(key, (-1,))[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = torch.randperm(len(self.texts[key]), generator=generator)
+            if key[0] == "sentences":
+                order = by_length(order, self.texts[key], self.batch_size, generator)
+            self.orders[key] = epoch, order
+        return int(self.orders[key][1][place])
+
+
+def by_length(
+    order: torch.Tensor, sentences: list[str], batch_size: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Sort each `BUCKET` batches of a random order by length and shuffle the batches: little padding, still random."""
+    batches = []
+    for bucket in order.split(BUCKET * batch_size):
+        bucket = sorted(bucket.tolist(), key=lambda row: len(sentences[row]))
+        batches += torch.tensor(bucket).split(batch_size)
+    return torch.cat([batches[i] for i in torch.randperm(len(batches), generator=generator)])
+
+
+def pad_batch(
+    examples: list[dict], pad_token_id: int, multiple: int = 1, longest: int | None = None
+) -> dict[str, torch.Tensor]:
+    """Pad examples of `TrainingText` to their longest, [batch, length], or on to a multiple that is not above `longest`."""
+    lengths = torch.tensor([len(e["input_ids"]) for e in examples])
+    width = int(lengths.max())
+    width = min(-(-width // multiple) * multiple, max(width, longest or 10**9))
+    batch = {}
+    for name, value in (("input_ids", pad_token_id), ("token_type_ids", 0)):
+        rows = [[*e[name], *[value] * (width - len(e[name]))] for e in examples]
+        batch[name] = torch.tensor(rows)
+    batch["attention_mask"] = (torch.arange(width) < lengths[:, None]).long()
+    for name in ("next_sentence_label", "place"):
+        batch[name] = torch.tensor([e[name] for e in examples])
+    return batch
