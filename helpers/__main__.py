@@ -118,6 +118,9 @@ def pretrain(
     learning_rate: Annotated[
         float, typer.Option(help="학습률의 최댓값. 예산의 5 %까지 오르고 끝에서 0이 됩니다.")
     ] = 1e-3,
+    optimizer: Annotated[
+        str, typer.Option(help="adamw, 또는 층의 행렬만 muon(bf16 장치가 있어야 합니다).")
+    ] = "adamw",
     mlm_probability: Annotated[float, typer.Option(help="가릴 토큰의 비율.")] = 0.15,
     final_mlm_probability: Annotated[
         float | None, typer.Option(help="끝에서의 비율. 주면 처음 비율에서 고르게 옮겨 갑니다.")

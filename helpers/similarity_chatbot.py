@@ -129,9 +129,34 @@ class SentenceEncoder:
         return digest.hexdigest()
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write model (fp16 safetensors) and tokenizer, for `load_sentence_encoder(folder)`."""
+        """Write model (fp16 safetensors) and tokenizer, for `load_sentence_encoder(folder)`.
+
+        What sentence-transformers asks for lies beside them: `SentenceTransformer(folder)` gives the same vectors.
+        """
+        folder = Path(folder)
         copy.deepcopy(self.model).half().save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        if self.pooling == "pooler":  # a way that sentence-transformers does not know
+            return
+        modules = [
+            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+            for i, (path, name) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling")])
+        ]
+        size = self.model.config.hidden_size
+        files = {
+            "modules.json": modules,
+            "sentence_bert_config.json": {
+                "max_seq_length": self.max_length,
+                "do_lower_case": False,
+            },
+            "1_Pooling/config.json": {
+                "word_embedding_dimension": size,
+                "pooling_mode": self.pooling,
+            },
+        }
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def _token_ids(self, sentences: Iterable[str]) -> list[list[int]]:
         if isinstance(sentences, str) or not isinstance(sentences, Iterable):

@@ -20,7 +20,9 @@ from helpers.korean_pretraining import train
 from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import new_model
+from helpers.korean_pretraining.optimizers import muon
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
+from helpers.korean_pretraining.time_machine import PROMPTS, TimeMachine, answers
 from helpers.korean_pretraining.train import Budget, pretrain, read_log
 from helpers.korean_pretraining.wordpiece import (
     train_wordpiece,
@@ -318,6 +320,61 @@ def test_stages_change_what_is_judged(corpus, tmp_path):
     judged = [row["next_sentence_loss"] > 0 for row in log]
     assert judged == [False] * 4 + [True, False] * 2
     assert all(row["masked_lm_loss"] > 0 for row in log)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_either_optimizer_learns_and_resumes_as_if_nothing_had_happened(
+    corpus, tmp_path, monkeypatch, optimizer
+):
+    monkeypatch.setattr(train, "bf16_supported", lambda: True)
+    settings = TINY | {"optimizer": optimizer, "save_steps": 20}
+    whole = pretrain(corpus, tmp_path / "whole", steps=40, **settings)
+    assert losses(whole.log, "masked_lm_loss")[-1] < losses(whole.log, "masked_lm_loss")[0]
+    part = pretrain(corpus, tmp_path / "part", steps=40, **settings)
+    shutil.rmtree(part.folder / "checkpoint-40")
+    again = pretrain(corpus, part.folder, steps=40, resume=True, **settings)
+    assert_same_run(again, whole, tolerance=1e-4)
+
+
+def test_muon_moves_the_encoders_matrices_and_nothing_else():
+    model = new_model(
+        number_tokenizer(20), hidden_size=8, num_attention_heads=1, num_hidden_layers=1
+    )
+    both = muon(model, 1e-3)
+    names = {id(p): name for name, p in model.named_parameters()}
+    matrices, rest = ([names[id(p)] for p in part.param_groups[0]["params"]] for part in both.parts)
+    assert sorted(matrices + rest) == sorted(names.values())
+    assert len(matrices) == 6 and all("encoder.layer.0" in name for name in matrices)
+    both.param_groups[0]["lr"] = 0.5  # as a scheduler does it
+    assert both.parts[0].param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "optimizer, message", [("sgd", "adamw나 muon을"), ("muon", "adamw를 주십시오")]
+)
+def test_an_optimizer_that_cannot_be_had(corpus, tmp_path, fp32, optimizer, message):
+    with pytest.raises(CourseError, match=message):
+        pretrain(corpus, tmp_path / "model", steps=1, optimizer=optimizer, **TINY)
+
+
+def test_time_machine_records_the_answers_of_ten_moments(corpus, tmp_path):
+    tokenizer = train_wordpiece(corpus, 250)
+    machine = TimeMachine(tmp_path / "moments.json", tokenizer)
+    settings = TINY | {"block_size": 64, "logging_steps": 10, "save_steps": 50}
+    run = pretrain(
+        corpus, tmp_path / "model", steps=100, tokenizer=tokenizer, callbacks=[machine], **settings
+    )
+    content = json.loads((tmp_path / "moments.json").read_text(encoding="utf-8"))
+    assert content["prompts"] == list(PROMPTS)
+    assert [row["step"] for row in content["moments"]] == [0, 1, 2, 3, 5, 10, 20, 40, 70, 100]
+    for row in content["moments"]:
+        for five in row["answers"]:
+            shares = [share for _, share in five]
+            assert len(five) == 5 and shares == sorted(shares, reverse=True) and sum(shares) <= 1.01
+    model = transformers.BertForMaskedLM.from_pretrained(run.folder)
+    best = answers(model, AutoTokenizer.from_pretrained(run.folder))
+    last = content["moments"][-1]["answers"]
+    assert sum(a[0][0] == b[0][0] for a, b in zip(best, last, strict=True)) >= 11  # fp32, bf16
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")

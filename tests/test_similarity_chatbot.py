@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from sentence_transformers import SentenceTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from tokenizers.normalizers import Lowercase
 from transformers import BertConfig, BertModel
@@ -19,7 +20,7 @@ from helpers import CourseError
 from helpers import similarity_chatbot as sc
 from helpers.__main__ import main
 from helpers.korean_pretraining.wordpiece import train_wordpiece
-from helpers.resources import ORDINARY_KOREAN, data_path
+from helpers.resources import DATA, ORDINARY_KOREAN, data_path
 
 PAIRS = sc.read_table(data_path("chatbot-pairs"), "id", "question", "answer")
 QUESTIONS = [pair["question"] for pair in PAIRS]
@@ -573,3 +574,22 @@ def test_shipped_encoder_beats_character_tf_idf():
     baseline = sc.recall_at_k(sc.target_ranks(scores, rows), 1)
     chatbot = sc.SimilarityChatbot(QUESTIONS, QUESTIONS, sc.load_sentence_encoder())
     assert sc.recall_at_k(sc.target_ranks(chatbot.scores(queries), rows), 1) > baseline + 0.05
+
+
+@pytest.mark.parametrize("source", ["the embedded folder", "a saved encoder"])
+def test_sentence_transformers_reads_the_folder_and_gives_the_same_vectors(tmp_path, source):
+    encoder = sc.load_sentence_encoder("mini-sentence-ko")
+    encoder.bf16 = False
+    folder = DATA / "models" / "mini-sentence-ko"
+    if source == "a saved encoder":
+        folder = tmp_path
+        encoder.pooling = "cls"
+        encoder.save(folder)
+    theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True).float()
+    sentences = [
+        "배송이 언제 와요?",
+        "환불은 어떻게 하나요? " * 30,
+        "이순신은 조선 중기의 무신이다.",
+    ]
+    difference = theirs.encode(sentences) - encoder.encode(sentences)
+    assert abs(difference).max() < 1e-4

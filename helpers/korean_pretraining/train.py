@@ -36,12 +36,14 @@ from helpers.korean_pretraining.model import (
     start_at_frequencies,
     warm_start,
 )
+from helpers.korean_pretraining.optimizers import muon
 from helpers.korean_pretraining.sentence_vectors import (
     SentenceVectorLoss,
     sample_sentences,
     teacher_vectors,
 )
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
+from helpers.korean_pretraining.time_machine import TimeMachine
 from helpers.korean_pretraining.wordpiece import train_wordpiece
 from helpers.resources import model_folder
 
@@ -74,6 +76,7 @@ def pretrain(
     batch_size: int = 32,
     gradient_accumulation_steps: int = 1,
     learning_rate: float = 1e-3,
+    optimizer: str = "adamw",
     mlm_probability: float = 0.15,
     final_mlm_probability: float | None = None,
     mask_replace_prob: float = 0.8,
@@ -102,12 +105,13 @@ def pretrain(
     arguments are then the source's). The share of masked pieces moves evenly from `mlm_probability` to
     `final_mlm_probability`; of them `mask_replace_prob` become `[MASK]`, half of the rest another piece. `stages` say what is
     read when (see `stages`), by default sentence pairs of `block_size` all the time. `compile` lets `torch.compile` build the
-    layers. `teacher` adds the sentence vector objective (see `sentence_vectors`) once `teacher_from` of the budget is used.
+    layers. `optimizer` is "adamw" or "muon" (see `optimizers`). `teacher` adds the sentence vector objective (see `sentence_vectors`) once `teacher_from` of the budget is used.
     `resume` goes on from the last checkpoint in `output`; the result is that of a run without a break.
     Raises `CourseError` for an unusable corpus, budget or folder; a folder that holds a run is never overwritten, nor used by
     two runs at once.
     Sources: Devlin et al. 2019; Izsak et al. 2021, "24-hour BERT", and Geiping & Goldstein 2022 for the recipe.
     """
+    callbacks = list(callbacks)
     arguments = dict(locals())
     settings = {k: v for k, v in arguments.items() if k not in NOT_SETTINGS}
     files, output = as_paths(corpus), Path(output)
@@ -128,6 +132,12 @@ def pretrain(
     ):
         raise CourseError(
             "compile에는 C++ 컴파일러가 필요합니다. g++를 설치하거나 compile 없이 실행해 주십시오."
+        )
+    if optimizer not in ("adamw", "muon"):
+        raise CourseError(f"optimizer {optimizer!r}은(는) 없습니다. adamw나 muon을 주십시오.")
+    if optimizer == "muon" and not bf16_supported():
+        raise CourseError(
+            "muon은 bf16을 계산하는 장치에서만 쓸 만한 속도가 납니다. 이 컴퓨터에서는 adamw를 주십시오."
         )
     if hidden_size % num_attention_heads:
         raise CourseError(
@@ -207,8 +217,12 @@ def pretrain(
                 layer.compile(dynamic=False)
         keep_memory()
         share = batch_size // state.num_processes // gradient_accumulation_steps
+        for callback in callbacks:
+            if isinstance(callback, TimeMachine):
+                callback.clock = clock
         trainer = PretrainingTrainer(
             model=model,
+            optimizers=(muon(model, learning_rate) if optimizer == "muon" else None, None),
             args=TrainingArguments(
                 output_dir=str(output),
                 max_steps=max_steps,

@@ -1,0 +1,73 @@
+"""Record what a model answers while it learns, for lesson 04's time machine and the page that shows it."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback
+
+MOMENTS = (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1)  # of the budget: most happens early
+PROMPTS = (
+    "서울은 대한민국의 [MASK]이다.",
+    "대한민국의 수도는 [MASK]이다.",
+    "이순신은 [MASK] 중기의 무신이다.",
+    "물은 수소와 [MASK]로 이루어져 있다.",
+    "지구는 [MASK]의 둘레를 돈다.",
+    "봄, 여름, [MASK], 겨울",
+    "세종은 한글을 [MASK].",
+    "일본의 수도는 [MASK]이다.",
+    "한라산은 [MASK]에 있는 산이다.",
+    "축구는 두 [MASK]이 겨루는 경기이다.",
+    "그는 대학교를 졸업하고 [MASK]로 활동하였다.",
+    "비가 오면 우산을 [MASK].",
+)
+
+
+@torch.inference_mode()
+def answers(model, tokenizer, prompts=PROMPTS, top_k: int = 5) -> list[list[list]]:
+    """Give for each prompt the best answers to its mask, as [piece, probability]: [prompts, top_k, 2]."""
+    was_training = model.training
+    model.eval()
+    batch = tokenizer(list(prompts), padding=True, return_tensors="pt").to(model.device)
+    hidden = model.bert(**batch).last_hidden_state
+    masked = hidden[batch["input_ids"] == tokenizer.mask_token_id]
+    best = model.cls.predictions(masked).float().softmax(-1).topk(top_k)
+    model.train(was_training)
+    pieces = [tokenizer.convert_ids_to_tokens(row) for row in best.indices.tolist()]
+    return [
+        [[piece, round(p, 4)] for piece, p in zip(*row, strict=True)]
+        for row in zip(pieces, best.values.tolist(), strict=True)
+    ]
+
+
+class TimeMachine(TrainerCallback):
+    """Write the answers at `MOMENTS` of a run to a JSON file: {"prompts": […], "moments": [{"step", "minutes", "answers"}]}.
+
+    `clock` is set by `pretrain`. A resumed run goes on in the file.
+    """
+
+    def __init__(self, file: str | os.PathLike, tokenizer):
+        self.file, self.tokenizer, self.clock = Path(file), tokenizer, None
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        if state.is_world_process_zero:
+            known = json.loads(self.file.read_text()) if self.file.exists() else {"moments": []}
+            self.moments = [row for row in known["moments"] if row["step"] <= state.global_step]
+            self.record(state, model)
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if state.is_world_process_zero:
+            self.record(state, model)
+
+    def record(self, state, model) -> None:
+        """Add a moment when the next one has come."""
+        due = len(self.moments)
+        if due == len(MOMENTS) or self.clock.progress(state.global_step) < MOMENTS[due]:
+            return
+        row = {"step": state.global_step, "minutes": round(self.clock.seconds / 60, 2)}
+        self.moments.append(row | {"answers": answers(model, self.tokenizer)})
+        content = {"prompts": PROMPTS, "moments": self.moments}
+        building = self.file.with_suffix(".part")
+        building.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        os.replace(building, self.file)
