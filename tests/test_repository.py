@@ -21,6 +21,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 DECLARED = [
     Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["lab"], *EXTRAS["test"]]
 ]
+# Installed by `make site` and `make test-all` only.
+SITE = [Requirement(text) for text in EXTRAS["site"]]
 NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -32,7 +34,7 @@ def read(name: str) -> str:
 
 
 def test_pyproject_has_ranges_and_constraints_pins():
-    for requirement in DECLARED:
+    for requirement in DECLARED + SITE:
         pin = PINS[canonicalize_name(requirement.name)]
         assert requirement.specifier, requirement
         assert requirement.specifier.contains(pin), requirement
@@ -169,7 +171,7 @@ TESTS = sorted((ROOT / "tests").glob("*.py"))
 )
 def test_every_import_is_declared(path):
     modules = {"IPython": "ipython", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-    declared = {canonicalize_name(requirement.name) for requirement in DECLARED}
+    declared = {canonicalize_name(requirement.name) for requirement in DECLARED + SITE}
     local = {"helpers", "google", *(test.stem for test in TESTS)}
     for module in {name.split(".")[0] for name in imports_of(code_of(path))}:
         known = module in sys.stdlib_module_names or module in local

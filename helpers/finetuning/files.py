@@ -1,0 +1,97 @@
+"""Files of examples: read, cleaned, and what cannot be used is named instead of swallowed."""
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from helpers import CourseError
+
+ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200e\u200f\u2060\ufeff")
+
+
+class Examples(list):
+    """A list of examples; `refused` says what was left out and why, a sentence each."""
+
+    def __init__(self, examples: Iterable[dict] = (), refused: Iterable[str] = ()):
+        super().__init__(examples)
+        self.refused = list(refused)
+
+
+def clean(text: str) -> tuple[str, Sequence[int]]:
+    """clean("가" spelled as two letters + "\\u200b나") -> ("가나", [0, 3, 4]): the text, and its places.
+
+    Hangul is composed (NFC; macOS takes it apart) and characters without width are left out.
+    places[i]: where the i-th character began in the old text; the last one is the old length.
+    """
+    if unicodedata.is_normalized("NFC", text) and ZERO_WIDTH.isdisjoint(text):
+        return text, range(len(text) + 1)
+    clusters: list[list] = []  # [composed so far, place]: what composes stays together
+    for place, char in enumerate(text):
+        if char in ZERO_WIDTH:
+            continue
+        composed = unicodedata.normalize("NFC", char)
+        if clusters:
+            joined = unicodedata.normalize("NFC", clusters[-1][0] + char)
+            if unicodedata.combining(char) or joined != clusters[-1][0] + composed:
+                clusters[-1][0] = joined
+                continue
+        clusters.append([composed, place])
+    places = [place for cluster, place in clusters for _ in cluster]
+    return "".join(cluster for cluster, _ in clusters), [*places, len(text)]
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a UTF-8 file, line ends as "\\n". Raises CourseError if it cannot be read."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CourseError(
+            f"'{path}' 파일을 읽을 수 없습니다({error.strerror}). 경로를 확인하십시오."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CourseError(f"'{path}'은(는) UTF-8이 아닙니다. UTF-8로 다시 저장하십시오.") from error
+    return text.replace("\r\n", "\n")
+
+
+def read_table(
+    path: str | os.PathLike, texts: Sequence[str], value: str, split: str | None = None
+) -> tuple[list[tuple[int, dict]], list[str]]:
+    """Read a table with a header line: ([(line, row), ...], refused).
+
+    texts, value: the columns that are needed; the texts are cleaned, NSMC's `document` is a `text`.
+    Columns are parted by tabs; a quote is a quote, closed or not. split: only the rows whose `split`
+    column says so, if there are any. Refused: a row with another number of columns than the header, or
+    with an empty text.
+    Raises CourseError for a file without these columns or without a row.
+    """
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    (_, header), *rows = [(n, line.split("\t")) for n, line in lines if line] or [(0, [])]
+    header = ["text" if name == "document" else name for name in header]
+    if missing := [name for name in (*texts, value) if name not in header]:
+        raise CourseError(
+            f"'{path}'에 {missing[0]} 열이 없습니다. 첫 줄에 열의 이름을 쓰고 열을 탭으로 "
+            "나누십시오."
+        )
+    found, refused = [], []
+    for number, fields in rows:
+        if len(fields) != len(header):
+            refused.append(f"{number}번째 줄: 열이 {len(header)}개가 아니라 {len(fields)}개입니다.")
+            continue
+        row = dict(zip(header, fields, strict=True))
+        row |= {name: clean(row[name])[0] for name in texts}
+        if all(row[name].strip() for name in texts):
+            found.append((number, row))
+        elif split in (None, row.get("split", split)):
+            refused.append(f"{number}번째 줄: 글이 비어 있습니다.")
+    found = choose_split(found, split, lambda item: item[1].get("split"))
+    if not found:
+        raise CourseError(
+            f"'{path}'에 쓸 수 있는 행이 없습니다. 열의 이름 아래에 예를 한 줄에 하나씩 쓰십시오."
+        )
+    return found, refused
+
+
+def choose_split(items: list, split: str | None, split_of) -> list:
+    """The items of a split; all of them where none belongs to it."""
+    return [item for item in items if split_of(item) == split] or items

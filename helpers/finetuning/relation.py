@@ -1,0 +1,64 @@
+"""Relation extraction (lesson 05) as a fifth task: the entities are marked in the text itself."""
+
+import json
+import os
+from collections.abc import Sequence
+
+from sklearn.metrics import f1_score
+
+from helpers import CourseError
+from helpers.finetuning.files import Examples, read_text
+from helpers.finetuning.sentiment import Sentiment
+from helpers.finetuning.tasks import Settings
+
+MARKS = {"subject_entity": "@", "object_entity": "#"}
+NONE = "no_relation"
+
+
+def mark_entities(example: dict) -> str:
+    """ "이순신은 무신이다." -> "@ 이순신 @ 은 # 무신 # 이다.": no new token is needed for these marks.
+
+    Source: Zhou & Chen 2021, "An Improved Baseline for Sentence-level Relation Extraction",
+    https://arxiv.org/abs/2102.01373
+    """
+    text, cuts = example["sentence"], []
+    for number, (role, mark) in enumerate(MARKS.items()):
+        entity = example[role]
+        cuts += [
+            (entity["start_idx"], number, f" {mark} "),
+            (entity["end_idx"] + 1, -1, f" {mark} "),
+        ]
+    for place, _, mark in sorted(cuts, reverse=True):  # from the end: earlier places stay valid
+        text = text[:place] + mark + text[place:]
+    return " ".join(text.split())
+
+
+class Relation(Sentiment):
+    """Files: KLUE-RE's format, a JSON list of sentences with two entities and a label."""
+
+    name = "relation"
+    score = "micro_f1"
+    settings = Settings(epochs=4)
+
+    def read(self, path: str | os.PathLike, split: str | None = None) -> Examples:
+        try:
+            rows = json.loads(read_text(path))
+            examples = [{"text": mark_entities(r), "label": r["label"]} for r in rows]
+            if not examples:
+                raise ValueError("no example")
+        except (ValueError, KeyError, TypeError) as error:
+            raise CourseError(
+                f"'{path}'은(는) KLUE-RE 형식의 JSON 파일이 아닙니다. 형식을 확인하십시오."
+            ) from error
+        return Examples(examples)
+
+    def metrics(self, examples: Sequence[dict], predictions: Sequence) -> dict[str, float]:
+        """Micro F1 over all relations but `no_relation`, as KLUE measures it."""
+        gold = [example["label"] for example in examples]
+        found = [prediction["label"] for prediction in predictions]
+        labels = sorted({*gold, *found} - {NONE})
+        return {
+            "micro_f1": float(
+                f1_score(gold, found, labels=labels, average="micro", zero_division=0)
+            )
+        }

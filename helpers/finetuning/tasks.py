@@ -1,0 +1,119 @@
+"""What a task is: text columns, a head, rows for the model, answers out of its logits, metrics."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from transformers import BertForSequenceClassification
+
+from helpers import CourseError
+from helpers.finetuning.files import Examples
+
+WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
+FILL = {"token_type_ids": 0, "labels": -100}  # -100: no loss there
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a task is trained; `max_length` in tokens, cut to what the model can read.
+
+    steps: instead of epochs. layer_decay: each layer learns at this part of the rate of the one above.
+    frozen_layers: the embeddings and this many layers do not learn. pad_to_max and bf16=False are
+    there to be timed: every batch as long as `max_length`, and 32 bits where bf16 is possible.
+    """
+
+    epochs: float = 3
+    learning_rate: float = 2e-4
+    batch_size: int = 16
+    max_length: int = 128
+    steps: int | None = None
+    layer_decay: float = 1.0
+    frozen_layers: int = 0
+    pad_to_max: bool = False
+    bf16: bool | None = None
+
+    def check(self) -> None:
+        """Raise CourseError for a number with which nothing can be trained."""
+        least = {"epochs": 0, "learning_rate": 0, "batch_size": 0, "max_length": 15, "steps": 0}
+        least |= {"layer_decay": 0, "frozen_layers": -1}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and not value > bound:
+                raise CourseError(
+                    f"{name}={value}(으)로는 배울 수 없습니다. {bound}보다 큰 수를 주십시오."
+                )
+
+
+def label_options(labels: Iterable[str]) -> dict[str, dict]:
+    """label_options({"b", "a"}) -> the numbers of the labels and back, as a model's config has them."""
+    names = dict(enumerate(sorted(labels)))
+    return {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+
+
+class Task:
+    """A task is stateless: what it learns from the training examples stands in the model's config.
+
+    To add one, fill in the five class attributes and the methods that raise NotImplementedError.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]  # the texts of an example, in the order a caller gives them
+    head: ClassVar[type] = BertForSequenceClassification
+    score: ClassVar[str]  # the metric by which models are compared
+    settings: ClassVar[Settings] = Settings()
+
+    def read(self, path: str | os.PathLike, split: str | None = None) -> Examples:
+        """The examples of a file (of one split, where the file has splits). Raises CourseError."""
+        raise NotImplementedError
+
+    def head_options(self, tokenizer: Any, examples: Sequence[dict]) -> dict:
+        """What the model's config has to know, learned from the training examples."""
+        return {}
+
+    def encode(
+        self, tokenizer: Any, examples: Sequence[dict], config: Any, max_length: int, labels: bool
+    ) -> list[dict]:
+        """Rows for the model, one or several an example; `example` is its number. labels: for training."""
+        raise NotImplementedError
+
+    def collate(
+        self, rows: Sequence[dict], pad_token_id: int, length: int | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Put rows into tensors; lists become [batch, length], filled up to a multiple of WIDTH."""
+        longest = max(len(row["input_ids"]) for row in rows)
+        length = length or -(-longest // WIDTH) * WIDTH
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        batch = {"attention_mask": (torch.arange(length) < lengths[:, None]).long()}
+        for name in ("input_ids", "token_type_ids", "labels", "start_positions", "end_positions"):
+            values = [row[name] for row in rows if name in row]
+            if values and isinstance(values[0], list):
+                fill = FILL.get(name, pad_token_id)
+                values = [value + [fill] * (length - len(value)) for value in values]
+            if values:
+                batch[name] = torch.tensor(values)
+        return batch
+
+    def logits(self, outputs: Any) -> torch.Tensor:
+        """The logits [batch, ...] among a model's outputs."""
+        return outputs.logits
+
+    def decode(
+        self,
+        examples: Sequence[dict],
+        rows: Sequence[dict],
+        logits: Sequence[np.ndarray],
+        config: Any,
+    ) -> list:
+        """One prediction an example, from the logits of its rows."""
+        raise NotImplementedError
+
+    def metrics(self, examples: Sequence[dict], predictions: Sequence) -> dict[str, float]:
+        """The metrics of predictions, each between 0 and 1 (correlations between -1 and 1)."""
+        raise NotImplementedError
+
+    def put_back(self, prediction: Any, text: str, places: Sequence[int]) -> Any:
+        """Move a prediction about a cleaned text (the last column) to the text as it was written."""
+        return prediction

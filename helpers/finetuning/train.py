@@ -1,0 +1,270 @@
+"""Fine-tune a BERT on one task or on several at once, predict, save."""
+
+import copy
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    BertConfig,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from helpers.course import (
+    bf16_supported,
+    device_name,
+    keep_memory,
+    profile_name,
+    seed_everything,
+)
+from helpers.finetuning.files import clean
+from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
+from helpers.finetuning.tasks import Settings, Task
+from helpers.resources import load_model, load_tokenizer, model_folder
+
+WARMUP = 0.1  # of all steps
+FASTER = 10  # how much faster pooler and head learn than the pretrained layers
+
+
+@dataclass
+class FineTuned:
+    """A model trained for a task. Called with the task's texts it answers: reader(question, context)."""
+
+    task: Task
+    model: Any
+    tokenizer: Any
+    max_length: int
+
+    def __call__(self, *texts: str) -> Any:
+        """The prediction for one example; its places are those of the text as it was written."""
+        cleaned = [clean(text) for text in texts]
+        example = dict(zip(self.task.columns, (text for text, _ in cleaned), strict=True))
+        return self.task.put_back(self.predict([example])[0], texts[-1], cleaned[-1][1])
+
+    @torch.inference_mode()
+    def predict(self, examples: Sequence[dict], batch_size: int = 32) -> list:
+        """One prediction an example; the longest rows go first, so that little is padded."""
+        task, model = self.task, self.model
+        rows = task.encode(self.tokenizer, examples, model.config, self.max_length, labels=False)
+        order = sorted(range(len(rows)), key=lambda row: -len(rows[row]["input_ids"]))
+        logits: list = [None] * len(rows)
+        learning = model.training
+        model.eval()
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                batch = task.collate([rows[row] for row in chosen], self.tokenizer.pad_token_id)
+                outputs = model(**{k: v.to(model.device) for k, v in batch.items()})
+                for row, values in zip(chosen, task.logits(outputs).float().cpu(), strict=True):
+                    logits[row] = values.numpy()
+        model.train(learning)
+        return task.decode(examples, rows, logits, model.config)
+
+    def metrics(self, examples: Sequence[dict]) -> dict[str, float]:
+        return self.task.metrics(examples, self.predict(examples))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write the model and its tokenizer; `from_pretrained` of transformers reads them too."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, task: Task, folder: str | os.PathLike) -> "FineTuned":
+        model = load_model(task.head, folder)
+        return cls(task, model, load_tokenizer(folder), model.config.finetuning_length)
+
+
+def train(task: Task, examples: Sequence[dict], *arguments: Any, **options: Any) -> FineTuned:
+    """Fine-tune a BERT on one task; the arguments are those of `train_together`."""
+    return train_together({task: examples}, *arguments, **options)[task.name]
+
+
+def train_together(
+    tasks: Mapping[Task, Sequence[dict]],
+    model: str | os.PathLike = "mini-bert-ko",
+    seed: int = 0,
+    *,
+    temperature: float = 2.0,
+    untrained: bool = False,
+    device: str | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    **changes: Any,
+) -> dict[str, FineTuned]:
+    """Fine-tune one BERT on all tasks: {task name: model of that task}; their encoder is the same.
+
+    tasks: {task: examples as its `read` gives them}. model: a name or a folder, as for `load_model`;
+    untrained: only its shape. Every batch is of one task, drawn by `temperature_shares`. changes: to each
+    task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks add up.
+    Raises CourseError for settings with which nothing can be trained.
+    """
+    own = [replace(task.settings, **changes) for task in tasks]
+    for each in own:
+        each.check()
+    device = device or device_name(profile_name())
+    tokenizer = load_tokenizer(model)
+    seed_everything(seed)
+    tuned, rows, groups = {}, [], []
+    for (task, examples), each in zip(tasks.items(), own, strict=True):
+        net = new_head(task, tokenizer, examples, model, untrained, device)
+        length = min(each.max_length, net.config.max_position_embeddings)
+        net.config.finetuning_length = length
+        tuned[task.name] = FineTuned(task, net, tokenizer, length)
+        encoded = task.encode(tokenizer, examples, net.config, length, labels=True)
+        groups.append(range(len(rows), len(rows) + len(encoded)))
+        rows += [{**row, "task": task.name} for row in encoded]
+    parts = zip(groups, own, strict=True)
+    steps = sum(max(1, int(s.epochs * -(-len(g) // s.batch_size))) for g, s in parts)
+    batches = mixed_batches(
+        groups,
+        [len(row["input_ids"]) for row in rows],
+        [each.batch_size for each in own],
+        temperature_shares([len(examples) for examples in tasks.values()], temperature),
+        own[0].steps or steps,
+        seed,
+    )
+
+    def collate(chosen: Sequence[dict]) -> dict:
+        one = tuned[chosen[0]["task"]]
+        length = one.max_length if own[0].pad_to_max else None
+        batch = one.task.collate(chosen, tokenizer.pad_token_id, length)
+        return {"task": one.task.name, **batch}
+
+    shared = SharedEncoder({name: one.model for name, one in tuned.items()})
+    run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, callbacks)
+    for one in tuned.values():
+        one.model.eval()
+    return tuned
+
+
+def new_head(
+    task: Task,
+    tokenizer: Any,
+    examples: Sequence[dict],
+    model: str | os.PathLike,
+    untrained: bool,
+    device: str,
+) -> Any:
+    """A BERT under the task's head, whose config knows what the head needs."""
+    options = task.head_options(tokenizer, examples)
+    config = BertConfig.from_pretrained(model_folder(model), **options)
+    # Drawing the masks of the attention's dropout would cost a sixth of the time.
+    config.update({"attention_probs_dropout_prob": 0.0} | options)
+    net = load_model(task.head, model, config=config)
+    if untrained:
+        net = task.head(config)
+    if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
+        net.set_attn_implementation("eager")
+    return net
+
+
+class MixedTrainer(Trainer):
+    """A Trainer that takes the batches it is told to."""
+
+    batches: Sequence[Sequence[int]]
+
+    def get_train_dataloader(self):
+        return torch.utils.data.DataLoader(
+            self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator
+        )
+
+
+def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, callbacks) -> None:
+    """Train `shared` on the batches; the learning rate rises over WARMUP and falls to zero."""
+    rate = min(each.learning_rate for each in own)
+    optimizer = torch.optim.AdamW(parameter_groups(shared, rate, own[0]), fused=True)
+    keep_memory()
+    bf16 = bf16_supported() if own[0].bf16 is None else own[0].bf16
+    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
+        trainer = MixedTrainer(
+            model=shared,
+            args=TrainingArguments(
+                output_dir=folder,
+                max_steps=len(batches),
+                warmup_steps=WARMUP,
+                bf16=bf16,
+                use_cpu=device == "cpu",
+                remove_unused_columns=False,
+                logging_steps=max(1, len(batches) // 20),
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                seed=seed,
+            ),
+            train_dataset=rows,
+            processing_class=tokenizer,
+            data_collator=collate,
+            optimizers=(optimizer, None),
+            callbacks=list(callbacks),
+        )
+        trainer.batches = batches
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+
+
+def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[dict]:
+    """AdamW's groups: the embeddings, each layer, and everything above, which is new and learns faster."""
+    groups: dict[int, list] = {}
+    layers = max(depth_of(name, 0) for name, _ in net.named_parameters())
+    for name, parameter in net.named_parameters():
+        depth = depth_of(name, layers + 1)
+        if settings.frozen_layers and depth <= settings.frozen_layers:
+            parameter.requires_grad_(False)
+        else:
+            groups.setdefault(depth, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": rate * (FASTER if d > layers else settings.layer_decay ** (layers - d)),
+            "weight_decay": 0.01,
+        }
+        for d, parameters in groups.items()
+    ]
+
+
+def depth_of(name: str, new: int) -> int:
+    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3; 0: the embeddings, `new`: a head."""
+    if ".bert.embeddings." in f".{name}":
+        return 0
+    layer = re.search(r"\bbert\.encoder\.layer\.(\d+)\.", name)
+    return int(layer[1]) + 1 if layer else new
+
+
+class Watch(TrainerCallback):
+    """Measure on other examples every `every` steps; `history` holds {"step", metrics} rows.
+
+    patience: stop after so many measurements without a better `task.score`, and go back to the best.
+    """
+
+    def __init__(
+        self, task: Task, examples: Sequence[dict], every: int, patience: int | None = None
+    ):
+        self.task, self.examples, self.every, self.patience = task, examples, every, patience
+        self.history: list[dict] = []
+        self.best: tuple[float, int, dict] = (float("-inf"), 0, {})
+
+    def on_step_end(self, args, state, control, model=None, processing_class=None, **kwargs):
+        if state.global_step % self.every:
+            return
+        net = model.models[self.task.name]
+        tuned = FineTuned(self.task, net, processing_class, net.config.finetuning_length)
+        metrics = tuned.metrics(self.examples)
+        self.history.append({"step": state.global_step, **metrics})
+        if self.patience is None:
+            return
+        if metrics[self.task.score] > self.best[0]:
+            weights = copy.deepcopy(model.state_dict())
+            self.best = (metrics[self.task.score], len(self.history), weights)
+        elif len(self.history) - self.best[1] >= self.patience:
+            control.should_training_stop = True
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        if self.best[2]:
+            model.load_state_dict(self.best[2])
