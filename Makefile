@@ -1,6 +1,8 @@
 # make lab     set up once and open JupyterLab on notebooks/
 # make test    set up once and run every test
 # make course  set up once, run all notebooks (profile local), write build/ and print the table
+# make site    set up once and build the static site in build/site/html (needs Node.js)
+# make test-all  every test, those of the site in a real browser too
 #
 # Only .venv/ is touched; a second run sets nothing up again until the pins change.
 
@@ -8,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PY := $(BIN)/python
 READY := $(VENV)/ready
+SITE_READY := $(VENV)/site-ready
 
 # The first Python that is new enough; choose another with `make lab PYTHON=/path/to/python`.
 PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 python3.11; do \
@@ -17,7 +20,7 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 TORCH ?= $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: lab test course notebooks format
+.PHONY: lab test test-all course site notebooks format
 export PYTHONUTF8 = 1
 
 lab: $(READY)
@@ -29,6 +32,14 @@ test: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest tests
 	$(PY) -m pytest --nbval-lax notebooks
+
+# The site's packages first: the export is tested in `make test` only where they are installed.
+test-all: $(SITE_READY)
+	$(MAKE) test
+	$(PY) -m pytest tests/site
+
+site: $(SITE_READY)
+	$(PY) site/build.py
 
 course: $(READY)
 	$(PY) -m helpers run --profile local
@@ -52,3 +63,7 @@ $(READY): constraints.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(PY) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[dev]"
 	@touch $(READY)
+
+$(SITE_READY): $(READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[dev,site]"
+	@touch $(SITE_READY)

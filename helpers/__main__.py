@@ -1,4 +1,4 @@
-"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch`.
+"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch | export`.
 
 It calls what the notebooks call.
 """
@@ -200,6 +200,26 @@ def chat(
     talk(chatbot)
 
 
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="모델의 이름이나 폴더.")],
+    output: Annotated[Path, typer.Option(help="ONNX 파일과 토크나이저를 쓸 폴더입니다.")],
+) -> None:
+    """브라우저의 transformers.js가 읽는 ONNX 파일(fp32와 int8)을 씁니다."""
+    from helpers.course import be_quiet, profile_name
+
+    be_quiet(profile_name())
+    try:
+        from helpers.export import export as export_model
+    except ModuleNotFoundError as error:
+        raise CourseError(
+            f"{error.name} 패키지가 없습니다. `pip install -c constraints.txt -e .[site]`로 설치한 뒤 "
+            "다시 실행하십시오."
+        ) from error
+    for file, size in export_model(model, output).items():
+        print(f"{size / 1e6:8.2f}MB  {output / file}")
+
+
 @evaluate.command("similarity_chatbot")
 def evaluate_similarity_chatbot(
     questions: Annotated[
@@ -356,16 +376,71 @@ def evaluate_entity_bert(
     print(json.dumps({k: v for k, v in asdict(result).items() if k != "outcomes"}))
 
 
+@evaluate.command("finetuning")
+def evaluate_finetuning(
+    task: Annotated[
+        str, typer.Option(help="sentiment, similarity, entities, reading 또는 multi입니다.")
+    ],
+    train: Annotated[
+        list[str],
+        typer.Option(help="배울 파일. multi에는 과제마다 하나씩(이름=파일로 써도 됩니다)."),
+    ],
+    test: Annotated[list[str], typer.Option(help="잴 파일. 형식은 train과 같습니다.")],
+    seed: int = 0,
+    model: Annotated[str, typer.Option(help="출발 모델의 이름이나 폴더.")] = "mini-bert-ko",
+    method: Annotated[
+        str, typer.Option(help="bert, untrained(무작위 가중치), baseline(BERT 없이) 중 하나.")
+    ] = "bert",
+    epochs: Annotated[float | None, typer.Option(help="없으면 과제마다 정한 값입니다.")] = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    max_length: Annotated[int | None, typer.Option(help="한 번에 읽는 토큰 수입니다.")] = None,
+    steps: Annotated[int | None, typer.Option(help="epochs 대신 스텝의 수를 정합니다.")] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, help="multi: 클수록 과제를 고르게 뽑습니다.")
+    ] = 2.0,
+    output: Annotated[Path | None, typer.Option(help="배운 모델을 저장할 폴더입니다.")] = None,
+) -> None:
+    """BERT를 과제에 미세 조정(fine-tuning)하고 재어 JSON 한 줄로 씁니다."""
+    names = ("epochs", "learning_rate", "batch_size", "max_length", "steps")
+    changes = {
+        name: value for name, value in locals().items() if name in names and value is not None
+    }
+    import json
+
+    from helpers.course import be_quiet, profile_name
+    from helpers.entity_bert.train import ProgressBar
+    from helpers.finetuning.evaluate import evaluate as evaluate_tasks
+    from helpers.finetuning.evaluate import task_files
+
+    be_quiet(profile_name())
+    row, refused = evaluate_tasks(
+        task_files(task, train),
+        task_files(task, test),
+        seed,
+        model=model,
+        method=method,
+        output=output,
+        temperature=temperature,
+        callbacks=[ProgressBar()] if sys.stderr.isatty() else [],
+        **changes,
+    )
+    for reason in refused:
+        print(f"뺐습니다: {reason}", file=sys.stderr)
+    print(json.dumps(row))
+
+
 def spread(arguments: list[str]) -> list[str]:
     """Let options that take many files take them as a shell's `*` gives them.
 
     Example: ["--corpus", "a", "b", "--output", "c"] -> ["--corpus", "a", "--corpus", "b", "--output", "c"].
     """
+    many = {"--corpus", "--text"} | ({"--train", "--test"} if "finetuning" in arguments else set())
     result: list[str] = []
     option = None
     for argument in arguments:
         if argument.startswith("-"):
-            option = argument if argument in ("--corpus", "--text") else None
+            option = argument if argument in many else None
         elif option and result[-1] != option:
             result.append(option)
         result.append(argument)
