@@ -1,17 +1,19 @@
 import json
 import math
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import pytest
 import torch
 from korean_text import write_korean
-from transformers import BertForMaskedLM
+from transformers import BertForMaskedLM, BertForNextSentencePrediction
 
 from helpers import CourseError
 from helpers.entity_bert.results import weights_of
 from helpers.korean_pretraining.corpus import read_documents
-from helpers.korean_pretraining.evaluate import batches, masked_accuracy
+from helpers.korean_pretraining.evaluate import batches, masked_accuracy, next_sentence_accuracy
 from helpers.korean_pretraining.model import new_model
+from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
 from helpers.korean_pretraining.wordpiece import (
     SPECIAL_TOKENS,
     train_wordpiece,
@@ -226,3 +228,54 @@ def test_the_log_of_real_text_belongs_to_the_shipped_model():
         seeds.setdefault((run["start"], run["text"]), set()).add(run["seed"])
     before = seeds.pop(("warm", "none"))
     assert len(before) == 1 and len(set(map(frozenset, seeds.values()))) == 1
+
+
+# --- next sentence -------------------------------------------------------------------------------
+
+
+def label_pairs(tokenizer, labels: list[int]) -> list[dict]:
+    """Pairs of several lengths whose second piece is piece 5 for label 0, 6 for label 1."""
+    rows = []
+    for i, label in enumerate(labels):
+        ids = [tokenizer.cls_token_id, 5 + label, *[7] * (i % 5), tokenizer.sep_token_id]
+        rows.append({"input_ids": ids, "token_type_ids": [0] * len(ids)})
+        rows[-1]["next_sentence_label"] = label
+    return rows
+
+
+def test_next_sentence_head_known_by_construction(model, tokenizer):
+    """Labels read off the piece behind `[CLS]`, whatever the lengths; 3 of 200 pairs are mislabelled."""
+
+    class Reader(torch.nn.Module):
+        def forward(self, input_ids, **kwargs):
+            label = (input_ids[:, 1] - 5).float()
+            return SimpleNamespace(pooler_output=torch.stack([1 - label, label], 1))
+
+    model.bert = Reader()
+    model.cls.seq_relationship = torch.nn.Identity()
+    pairs = label_pairs(tokenizer, [i % 2 for i in range(200)])
+    assert next_sentence_accuracy(model, pairs, tokenizer.pad_token_id) == 1
+    for pair in pairs[:3]:
+        pair["next_sentence_label"] ^= 1
+    assert next_sentence_accuracy(model, pairs, tokenizer.pad_token_id) == 197 / 200
+
+
+def test_next_sentence_accuracy_is_that_of_hugging_face(model, tokenizer, corpus, tmp_path):
+    pairs = build_sentence_pairs(corpus, tokenizer, 32)
+    model.save_pretrained(tmp_path)
+    reference = BertForNextSentencePrediction.from_pretrained(tmp_path).eval()
+    right = 0
+    for pair in pairs:
+        names = ("input_ids", "token_type_ids")
+        logits = reference(**{name: torch.tensor([pair[name]]) for name in names}).logits
+        right += int(logits.argmax()) == pair["next_sentence_label"]
+    for either in (model, reference):
+        got = next_sentence_accuracy(either, pairs, tokenizer.pad_token_id)
+        assert got == pytest.approx(right / len(pairs), abs=1.5 / len(pairs))
+
+
+def test_next_sentence_accuracy_needs_a_head_and_pairs(model, tokenizer):
+    with pytest.raises(CourseError, match="머리가 없습니다"):
+        next_sentence_accuracy(model.bert, [], tokenizer.pad_token_id)
+    with pytest.raises(CourseError, match="하나도 없습니다"):
+        next_sentence_accuracy(model, [], tokenizer.pad_token_id)

@@ -1,119 +1,96 @@
-"""Exercises of lesson 04: vocabulary, sentence pairs, masking, parameters, bits per character."""
+"""Exercises of lesson 04: pieces, a rule on B alone, masking, sizes, bits, warm start, domains."""
 
+import json
 import math
+import random
+from statistics import mean
 
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import BertProcessing
-from transformers import PreTrainedTokenizerFast
+import torch
 
 from helpers.exercises import Exercise
+from helpers.resources import DATA
+
+RANDOM = random.Random(4)  # for the cases on which an answer is compared with the solution
 
 
-def tokens_per_word(tokenizer, sentences):
-    tokens = sum(len(tokenizer.tokenize(sentence)) for sentence in sentences)
-    words = sum(len(sentence.split()) for sentence in sentences)
-    return tokens / words
+def longest_match(word, vocab):
+    pieces, start = [], 0
+    while start < len(word):
+        for end in range(len(word), start, -1):
+            piece = ("##" if start else "") + word[start:end]
+            if piece in vocab:
+                break
+        else:
+            return ["[UNK]"]
+        pieces.append(piece)
+        start = end
+    return pieces
 
 
-def _check_tokens_per_word(answer):
-    pieces = ["[UNK]", "[CLS]", "[SEP]", "한국", "##어", "를", "배우", "##고", "쓴다"]
-    backend = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
-    backend.pre_tokenizer = BertPreTokenizer()
-    backend.post_processor = BertProcessing(("[SEP]", 2), ("[CLS]", 1))
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
-    sentences = ["한국어 배우고 쓴다", "쓴다 쓴다 쓴다 한국어"]
-    expected = tokens_per_word(tokenizer, sentences)  # 10 tokens, 7 words
-    got = answer(tokenizer, sentences)
-    per_sentence = (5 / 3 + 5 / 4) / 2
-    if not isinstance(got, int | float):
-        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
-    elif math.isclose(got, 1 / expected):
-        yield "거꾸로 나누었습니다. 토큰 수를 단어 수로 나누십시오."
-    elif math.isclose(got, 14 / 7):
-        yield "특수 토큰([CLS], [SEP])까지 세었습니다. `tokenize`를 쓰거나 add_special_tokens=False를 주십시오."
-    elif math.isclose(got, per_sentence):
-        yield "문장마다 나눈 값을 평균했습니다. 모든 토큰 수를 모든 단어 수로 한 번에 나누십시오."
-    elif got in (10, 7):
-        yield "수를 세기만 했습니다. 토큰 수를 단어 수로 나누십시오."
-    elif not math.isclose(got, expected):
-        yield f"시험 문장에서 {expected:.3f}이어야 하는데 {got:.3f}입니다."
+def _check_longest_match(answer):
+    vocab = {"[UNK]", "대한", "대한민국", "##민국", "##국", "##의", "민", "한", "##한", "대"}
+    got = answer("대한민국의", vocab)
+    if not isinstance(got, list):
+        yield f"조각의 리스트를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
+    elif got[:1] == ["대"] or got[:1] == ["대한"]:
+        yield "'대한민국'이 어휘에 있는데 더 짧은 조각을 골랐습니다. 가장 긴 것부터 찾으십시오."
+    elif got == ["대한민국", "의"]:
+        yield "단어의 첫 조각이 아니면 앞에 ##이 붙습니다."
+    elif got != ["대한민국", "##의"]:
+        yield f"'대한민국의'는 대한민국 ##의여야 하는데 {' '.join(map(str, got))}입니다."
+    elif answer("대한국가", vocab) != ["[UNK]"]:
+        yield "'대한국가'의 '가'는 어휘로 쓸 수 없습니다. 그런 단어는 통째로 [UNK] 하나가 됩니다."
+    for _ in range(50):
+        letters = "가나다"
+        vocab = {
+            RANDOM.choice(("", "##")) + "".join(RANDOM.choices(letters, k=RANDOM.randint(1, 3)))
+            for _ in range(12)
+        }
+        word = "".join(RANDOM.choices(letters, k=RANDOM.randint(1, 7)))
+        expected = longest_match(word, vocab)
+        if answer(word, vocab) != expected:
+            yield f"어휘가 {sorted(vocab)}일 때 '{word}'은(는) {' '.join(expected)}이어야 합니다."
+            return
 
 
 q1 = Exercise(
-    "토크나이저와 문장들을 받아 단어당 토큰 수를 돌려주는 함수를 만드십시오.",
-    "토큰은 tokenizer.tokenize(문장)로, 단어는 문장.split()으로 나눕니다. 전체의 합끼리 나누십시오.",
-    tokens_per_word,
-    _check_tokens_per_word,
+    "단어 하나와 어휘(조각의 집합)를 받아 WordPiece처럼 왼쪽에서부터 가장 긴 조각을 고르는 함수를 만드십시오.",
+    "start에서 시작하는 글자열을 끝에서부터 한 글자씩 줄이며 어휘에서 찾습니다. start가 0이 아니면 앞에 ##을 붙입니다. 하나도 없으면 ['[UNK]']입니다.",
+    longest_match,
+    _check_longest_match,
     asks_function=True,
 )
 
 
-def next_sentence_labels():
-    # (①, ②) 이어집니다. (①, ⑤) 다른 문서입니다. (④, ⑤) 이어집니다. (③, ④) 파일에서는 이어지지만 문서가 다릅니다.
-    return [0, 1, 0, 1]
+def b_only(b, starts):
+    return 0 if tuple(b[:2]) in starts else 1
 
 
-def _check_labels(answer):
-    expected = next_sentence_labels()
-    answer = list(answer)
-    if len(answer) != 4:
-        yield f"쌍이 네 개이니 라벨도 네 개여야 하는데 {len(answer)}개입니다."
-    elif answer == [1 - label for label in expected]:
-        yield "0과 1의 뜻이 바뀌었습니다. 0이 '다음 문장', 1이 '다른 문서'입니다."
-    elif answer == [0, 1, 0, 0]:
-        yield "마지막 쌍은 줄로는 이어지지만 그 사이에 문서의 경계가 있습니다."
-    elif answer != expected:
-        wrong = [
-            i + 1 for i, pair in enumerate(zip(answer, expected, strict=True)) if len(set(pair)) > 1
-        ]
-        yield f"{', '.join(map(str, wrong))}번째 쌍을 다시 보십시오. 같은 문서에서 이어지면 0, 다른 문서이면 1입니다."
+def _check_b_only(answer):
+    starts = {("그", "##는"), ("물", "##은"), ("19세기", "말")}
+    cases = {("그", "##는", "갔다"): 0, ("##는", "갔다", "."): 1, ("갔다", ".", "그"): 1}
+    got = [answer(list(b), starts) for b in cases]
+    if any(label not in (0, 1) for label in got):
+        yield f"라벨 0이나 1을 돌려주어야 하는데 {got}을(를) 돌려주었습니다."
+    elif got == [1, 0, 0]:
+        yield "거꾸로입니다. 문장의 첫머리에서 시작하는 B가 진짜 다음 문장(0)으로 보입니다."
+    elif got == [0, 1, 0]:
+        yield "##만 보면 낱말의 첫 조각에서 시작하는 가운데 토막을 놓칩니다. 첫 두 조각을 starts에서 찾으십시오."
+    elif got != list(cases.values()):
+        yield f"세 가지 B에 [0, 1, 1]을 답해야 하는데 {got}입니다."
+    pieces = ["그", "##는", "물", "##은", "말", "19세기", "갔다"]
+    for _ in range(50):
+        b = RANDOM.choices(pieces, k=RANDOM.randint(1, 4))
+        if answer(list(b), starts) != b_only(b, starts):
+            yield f"B가 {' '.join(b)}일 때 {b_only(b, starts)}이어야 합니다."
+            return
 
 
 q2 = Exercise(
-    "네 쌍의 next_sentence_label을 차례로 쓰십시오.",
-    "두 문장이 같은 문서에서 바로 이어지면 0, 다른 문서에서 왔으면 1입니다. 파일의 줄이 아니라 문서를 보십시오.",
-    next_sentence_labels,
-    _check_labels,
-)
-
-
-def make_pair(a, b):
-    tokens = ["[CLS]", *a, "[SEP]", *b, "[SEP]"]
-    token_type_ids = [0] * (len(a) + 2) + [1] * (len(b) + 1)
-    return tokens, token_type_ids
-
-
-def _check_make_pair(answer):
-    a, b = ["물", "##은", "끓는다"], ["김", "##이"]
-    expected_tokens, expected_types = make_pair(a, b)
-    got = answer(list(a), list(b))
-    if not isinstance(got, tuple) or len(got) != 2:
-        yield "(tokens, token_type_ids)의 두 값을 돌려주어야 합니다."
-        return
-    tokens, types = map(list, got)
-    if tokens == expected_tokens[:-1]:
-        yield "B 뒤의 [SEP]가 빠졌습니다."
-    elif tokens == expected_tokens[1:]:
-        yield "맨 앞의 [CLS]가 빠졌습니다."
-    elif tokens != expected_tokens:
-        yield f"토큰이 {' '.join(expected_tokens)}이어야 하는데 {' '.join(map(str, tokens))}입니다."
-    elif len(types) != len(tokens):
-        yield f"token_type_ids의 길이({len(types)})가 토큰의 수({len(tokens)})와 다릅니다. 특수 토큰에도 하나씩 있어야 합니다."
-    elif types == [0] * (len(a) + 1) + [1] * (len(b) + 2):
-        yield "가운데의 [SEP]는 A의 끝이므로 0입니다."
-    elif types != expected_types:
-        yield f"token_type_ids가 {expected_types}이어야 하는데 {types}입니다."
-
-
-q3 = Exercise(
-    "A와 B의 토큰으로 [CLS] A [SEP] B [SEP]와 token_type_ids를 만드는 함수를 쓰십시오.",
-    "[CLS]와 첫 [SEP]는 A에, 마지막 [SEP]는 B에 듭니다. 그래서 0은 len(a) + 2개입니다.",
-    make_pair,
-    _check_make_pair,
+    "A를 읽지 않고 B의 첫 두 조각만으로 라벨을 맞히는 규칙을 함수로 쓰십시오.",
+    "starts는 말뭉치에 있는 모든 문장의 첫 두 조각입니다. tuple(b[:2])가 그 안에 있으면 0입니다.",
+    b_only,
+    _check_b_only,
     asks_function=True,
 )
 
@@ -136,6 +113,7 @@ def _check_apply_masking(answer):
     got = answer(given, *case)
     if got is None:
         yield "아무것도 돌려주지 않았습니다. 함수의 끝에 return을 쓰십시오."
+        return
     elif given != tokens:
         yield "받은 리스트를 고쳤습니다. list(tokens)로 복사한 것을 고치십시오."
     elif list(got) == ["[MASK]", "나", "[MASK]", "[MASK]", "마", "[MASK]"]:
@@ -146,9 +124,19 @@ def _check_apply_masking(answer):
         yield "0.9 이상이면 토큰을 그대로 두어야 합니다."
     elif list(got) != expected:
         yield f"시험에서 {' '.join(expected)}이어야 하는데 {' '.join(map(str, got))}입니다."
+    for _ in range(20):
+        length = RANDOM.randint(1, 9)
+        tokens = [f"토큰{i}" for i in range(length)]
+        positions = sorted(RANDOM.sample(range(length), RANDOM.randint(0, length)))
+        rolls = [RANDOM.choice((0.0, 0.79, 0.8, 0.89, 0.9, 0.99)) for _ in positions]
+        expected = apply_masking(tokens, positions, rolls, "호")
+        got = answer(list(tokens), positions, rolls, "호")
+        if list(got or []) != expected:
+            yield f"positions={positions}, rolls={rolls}에서 {' '.join(expected)}이어야 합니다."
+            return
 
 
-q4 = Exercise(
+q3 = Exercise(
     "고른 자리의 토큰을 80/10/10 규칙으로 바꾼 새 리스트를 돌려주는 함수를 쓰십시오.",
     "positions와 rolls를 zip으로 함께 돌면서 roll < 0.8, roll < 0.9, 나머지로 나누십시오.",
     apply_masking,
@@ -157,29 +145,31 @@ q4 = Exercise(
 )
 
 
-def embedding_parameters():
-    words, positions, types = 20000 * 256, 128 * 256, 2 * 256
-    layer_norm = 2 * 256  # weight와 bias
-    return words + positions + types + layer_norm
+def parameter_order():
+    # 늘어나는 수: 길이 448 x 256, 어휘 4000 x 256과 bias 4000, 층 4 x 789,760, 너비는 층의 행렬이 모두 네 배
+    return ["길이", "어휘", "층", "너비"]
 
 
-def _check_embedding_parameters(answer):
-    expected = embedding_parameters()
-    if answer == expected - 512:
-        yield "512개가 모자랍니다. LayerNorm(weight와 bias)이나 token type 임베딩을 빠뜨렸습니다."
-    elif answer == expected - 256:
-        yield "LayerNorm에는 weight뿐 아니라 bias도 있습니다."
-    elif answer == 20000 * 256:
-        yield "단어 임베딩만 세었습니다. 위치, 문장(token type), LayerNorm도 더하십시오."
+def _check_parameter_order(answer):
+    expected = parameter_order()
+    answer = list(answer)
+    if sorted(answer) != sorted(expected):
+        yield "길이, 어휘, 층, 너비를 한 번씩 쓴 리스트를 주십시오."
+    elif answer == expected[::-1]:
+        yield "거꾸로입니다. 적게 늘어나는 것부터 쓰십시오."
+    elif answer[-1] != "너비":
+        yield "너비를 두 배로 하면 층의 행렬은 가로와 세로가 모두 두 배입니다. 몇 배가 됩니까?"
+    elif answer[0] != "길이":
+        yield "길이를 여덟 배로 해도 늘어나는 것은 위치 임베딩의 448행뿐입니다."
     elif answer != expected:
-        yield f"{answer}은(는) 아닙니다. 단어, 위치, 문장 임베딩의 행 수에 256을 곱하고 LayerNorm을 더하십시오."
+        yield "어휘 4,000개가 늘면 4000 x 256, 층 넷이 늘면 하나에 약 12 x 256 x 256씩입니다."
 
 
-q5 = Exercise(
-    "vocab_size=20000, hidden_size=256, max_position_embeddings=128, type_vocab_size=2일 때 임베딩 층의 매개변수는 몇 개입니까?",
-    "임베딩 표 셋의 행은 20000, 128, 2개이고 한 행은 수 256개입니다. LayerNorm은 weight와 bias가 256개씩입니다.",
-    embedding_parameters,
-    _check_embedding_parameters,
+q4 = Exercise(
+    "어휘 두 배, 너비 두 배, 층 두 배, 길이 여덟 배 가운데 매개변수가 적게 늘어나는 것부터 차례로 쓰십시오.",
+    "임베딩의 한 행은 256개, 층 하나는 약 12 x 너비 x 너비개입니다.",
+    parameter_order,
+    _check_parameter_order,
 )
 
 
@@ -202,12 +192,117 @@ def _check_bits_per_character(answer):
         yield "loss는 토큰 하나의 평균입니다. 먼저 masked_tokens를 곱해 전체를 구하십시오."
     elif not math.isclose(got, expected):
         yield f"loss=3.0, masked_tokens=200, characters=350에서 {expected:.4f}이어야 하는데 {got:.4f}입니다."
+    for _ in range(20):
+        case = RANDOM.uniform(0.1, 9), RANDOM.randint(1, 900), RANDOM.randint(1, 2000)
+        if not math.isclose(answer(*case), bits_per_character(*case)):
+            yield f"(loss, masked_tokens, characters) = {case}에서 {bits_per_character(*case):.4f}이어야 합니다."
+            return
 
 
-q6 = Exercise(
+q5 = Exercise(
     "평균 손실(nats), 가린 토큰 수, 가린 글자 수로 글자당 비트를 돌려주는 함수를 쓰십시오.",
     "전체 손실은 loss * masked_tokens입니다. math.log(2)로 나누면 비트가 되고, 글자 수로 나누면 글자당 비트가 됩니다.",
     bits_per_character,
     _check_bits_per_character,
     asks_function=True,
+)
+
+
+def mean_initialisation(spelled, vectors):
+    rows = [vectors[ids].mean(0) if ids else vectors.mean(0) for ids in spelled]
+    return torch.stack(rows)
+
+
+def _check_mean_initialisation(answer):
+    vectors = torch.tensor([[0.0, 3.0], [2.0, 1.0], [4.0, 2.0]])
+    spelled = [[1], [1, 2], []]
+    got = answer(spelled, vectors.clone())
+    if not isinstance(got, torch.Tensor):
+        yield f"텐서를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다. torch.stack을 쓰십시오."
+    elif tuple(got.shape) != (3, 2):
+        yield f"[새 조각의 수, 너비], 곧 [3, 2] 모양이어야 하는데 {list(got.shape)}입니다."
+    elif torch.allclose(got[1], vectors[[1, 2]].sum(0)):
+        yield "더하기만 했습니다. 옛 조각들의 평균이어야 합니다."
+    elif torch.allclose(got[2], torch.zeros(2)) or got[2].isnan().any():
+        yield "옛 어휘로 쓸 수 없는 조각(빈 리스트)은 모든 벡터의 평균에서 시작합니다."
+    elif not torch.allclose(got, mean_initialisation(spelled, vectors)):
+        yield f"{mean_initialisation(spelled, vectors).tolist()}이어야 하는데 {got.tolist()}입니다."
+    else:
+        generator = torch.Generator().manual_seed(4)
+        for _ in range(20):
+            vectors = torch.randn(RANDOM.randint(1, 6), 3, generator=generator)
+            spelled = [
+                RANDOM.choices(range(len(vectors)), k=RANDOM.randint(0, 4)) for _ in range(5)
+            ]
+            if not torch.allclose(
+                answer(spelled, vectors.clone()), mean_initialisation(spelled, vectors), atol=1e-6
+            ):
+                yield f"조각의 번호가 {spelled}일 때 값이 다릅니다. 같은 번호가 두 번 나오면 두 번 셉니다."
+                return
+
+
+q6 = Exercise(
+    "새 조각마다 그것을 적는 옛 조각들의 번호와 옛 벡터들을 받아 새 임베딩 [조각의 수, 너비]를 돌려주는 함수를 쓰십시오.",
+    "vectors[ids].mean(0)이 평균입니다. 빈 리스트에는 vectors.mean(0)을 쓰고, torch.stack으로 쌓으십시오.",
+    mean_initialisation,
+    _check_mean_initialisation,
+    asks_function=True,
+)
+
+
+def better_model():
+    bits = {
+        "가": bits_per_character(4.2, 1000, 1900),
+        "나": bits_per_character(3.6, 1250, 1900),
+        "다": bits_per_character(4.8, 800, 1900),
+    }
+    return min(bits, key=bits.get)
+
+
+def _check_better_model(answer):
+    if answer == "나":
+        yield "토큰의 손실과 top-1은 '나'가 가장 좋습니다. 그런데 같은 글을 더 많은 토큰으로 적습니다. 글자당 비트를 구하십시오."
+    elif answer == "가":
+        yield "가운데 것을 고르셨습니다. 연습 5의 함수로 셋의 글자당 비트를 구하십시오."
+    elif answer != better_model():
+        yield "'가', '나', '다' 가운데 하나를 주십시오."
+
+
+q7 = Exercise(
+    "어휘가 다른 세 모델 가운데 같은 글을 가장 잘 맞힌 것은 무엇입니까?",
+    "손실은 토큰의 평균입니다. bits_per_character(손실, 토큰 수, 글자 수)가 가장 작은 모델을 고르십시오.",
+    better_model,
+    _check_better_model,
+)
+
+
+def best_on_law_first():
+    path = DATA / "korean_pretraining" / "domain.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    names = {"general": "일반만", "law": "법률만", "half": "절반씩"}
+    bits = {
+        name: mean(r["law_bits"] for r in rows if (r["start"], r["text"]) == ("warm", text))
+        for text, name in names.items()
+    }
+    return sorted(bits, key=bits.get)
+
+
+def _check_best_on_law_first(answer):
+    expected = best_on_law_first()
+    answer = list(answer)
+    if sorted(answer) != sorted(expected):
+        yield "'일반만', '법률만', '절반씩'을 한 번씩 쓴 리스트를 주십시오."
+    elif answer == expected[::-1]:
+        yield "거꾸로입니다. 글자당 비트가 작은(잘 채우는) 것부터 쓰십시오."
+    elif answer[-1] != expected[-1]:
+        yield f"법률 글을 한 줄도 읽지 않은 것은 '{expected[-1]}'입니다."
+    elif answer != expected:
+        yield "앞의 둘이 바뀌었습니다. 같은 스텝이면 '절반씩'은 법률 글을 절반만 읽습니다."
+
+
+q8 = Exercise(
+    "법률 글을 잘 채우는 것부터 '일반만', '법률만', '절반씩'을 차례로 쓰십시오.",
+    "스텝의 수는 모두 같습니다. 법률 글을 얼마나 읽었는지 생각해 보십시오.",
+    best_on_law_first,
+    _check_best_on_law_first,
 )

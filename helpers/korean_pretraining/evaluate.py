@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from helpers import CourseError
 from helpers.korean_pretraining.corpus import read_documents
+from helpers.korean_pretraining.stages import pad_batch
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,34 @@ def masked_accuracy(
         masked_tokens=total["tokens"],
         sentences=len(examples),
     )
+
+
+@torch.inference_mode()
+def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> float:
+    """Say in what share of `pairs`, rows of `build_sentence_pairs`, a model names the right label.
+
+    `model` is any BERT with a next-sentence head. Chance is the share of the more frequent label.
+    Raises `CourseError` for no pairs and for a model without that head.
+    """
+    if not hasattr(getattr(model, "cls", None), "seq_relationship"):
+        raise CourseError(
+            "이 모델에는 다음 문장을 맞히는 머리가 없습니다. BertForPreTraining으로 불러와 주십시오."
+        )
+    rows = sorted(({"place": 0, **pair} for pair in pairs), key=lambda row: len(row["input_ids"]))
+    if not rows:
+        raise CourseError("문장 쌍이 하나도 없습니다. build_sentence_pairs의 결과를 주십시오.")
+    was_training = model.training
+    model.eval()
+    right = 0
+    for first in range(0, len(rows), 64):
+        batch = pad_batch(rows[first : first + 64], pad_token_id)
+        labels = batch.pop("next_sentence_label")
+        batch.pop("place")
+        outputs = model.base_model(**{k: v.to(model.device) for k, v in batch.items()})
+        scores = model.cls.seq_relationship(outputs.pooler_output).float().cpu()
+        right += (scores.argmax(1) == labels).sum().item()
+    model.train(was_training)
+    return right / len(rows)
 
 
 def batches(examples: list, batch_tokens: int) -> Iterable[list]:

@@ -110,7 +110,7 @@ def _kiwi():
 
 
 def split_morphemes(sentences: Iterable[str]) -> list[str]:
-    """Put a space between the morphemes of each sentence: morphemes first, then WordPiece (the way of ETRI KoBERT).
+    """Put a space between the morphemes of each sentence: morphemes first, then WordPiece (the way of ETRI KorBERT).
 
     Example: ["이순신은 무신이다."] -> ["이순신 은 무신 이 다 ."]. The letters stay as written (Kiwi's spans are used, not its
     base forms), so syllables in which two morphemes have merged stay whole.
