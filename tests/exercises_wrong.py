@@ -9,6 +9,7 @@ import statistics
 from operator import truediv
 
 import numpy as np
+import torch
 
 
 def _masks_in_place(tokens, positions, rolls, random_token):
@@ -24,10 +25,6 @@ def _pad_in_place(batch, pad_id):
 
 def _top(values, ids):
     return [(i, float(value)) for value, i in zip(values, ids, strict=True)]
-
-
-def _ratio(tokens, texts):
-    return sum(map(len, tokens)) / sum(len(text.split()) for text in texts)
 
 
 def _unit(vectors):
@@ -92,6 +89,48 @@ def _hits(gold, predicted):
 def _f1_without_false_alarms(gold, predicted):
     said = sum(g != NO != p for g, p in zip(gold, predicted, strict=True))
     return 2 * _hits(gold, predicted) / (said + sum(g != NO for g in gold))
+
+
+def _windows_without_end(length, room, overlap):
+    step = room - overlap
+    return [(first, min(first + room, length)) for first in range(0, length, step)]
+
+
+def _windows_past_the_end(length, room, overlap):
+    return [(first, first + room) for first in range(0, length - overlap, room - overlap)]
+
+
+def _independent_span(starts, ends, longest):
+    return starts.index(max(starts)), ends.index(max(ends))
+
+
+def _any_length(starts, ends, longest):
+    places = range(len(starts))
+    return max(
+        ((s, e) for s in places for e in places if s <= e), key=lambda x: starts[x[0]] + ends[x[1]]
+    )
+
+
+def _too_short(starts, ends, longest):
+    places = range(len(starts))
+    spans = [(s, e) for s in places for e in places if s <= e < s + max(1, longest - 1)]
+    return max(spans, key=lambda x: starts[x[0]] + ends[x[1]])
+
+
+def _shared(predicted, gold):
+    return sum(min(predicted.count(c), gold.count(c)) for c in set(gold))
+
+
+def _found(gold, predicted):
+    return sum(len(set(g) & set(p)) for g, p in zip(gold, predicted, strict=True))
+
+
+def _count(sentences):
+    return sum(map(len, sentences))
+
+
+def _without_types(sentences):
+    return [[entity[:2] for entity in sentence] for sentence in sentences]
 
 
 WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
@@ -262,32 +301,22 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
     },
     "korean_pretraining": {
         "q1": [
-            (lambda tok, texts: _ratio([tok(t)["input_ids"] for t in texts], texts), "특수 토큰"),
+            (lambda word, vocab: [word[:1], word[1:]], "가장 긴 것부터"),
+            (lambda word, vocab: [word[:4], word[4:]], "##이 붙습니다"),
+            (lambda word, vocab: [word[:4], *(f"##{c}" for c in word[4:])], "통째로 [UNK]"),
+            (lambda word, vocab: word, "리스트"),
             (
-                lambda tok, texts: 1 / _ratio([tok.tokenize(t) for t in texts], texts),
-                "거꾸로",
+                lambda word, vocab: ["대한민국", "##의"] if word == "대한민국의" else ["[UNK]"],
+                "일 때",
             ),
-            (
-                lambda tok, texts: sum(_ratio([tok.tokenize(t)], [t]) for t in texts) / len(texts),
-                "문장마다",
-            ),
-            (lambda tok, texts: sum(len(tok.tokenize(t)) for t in texts), "세기만"),
         ],
         "q2": [
-            ([1, 0, 1, 0], "뜻이 바뀌었습니다"),
-            ([0, 1, 0, 0], "문서의 경계"),
-            ([0, 1, 0], "네 개여야"),
-            ([1, 1, 0, 1], "1번째"),
+            (lambda b, starts: int(tuple(b[:2]) in starts), "거꾸로"),
+            (lambda b, starts: int(b[0].startswith("##")), "##만 보면"),
+            (lambda b, starts: tuple(b[:2]), "라벨 0이나 1"),
+            (lambda b, starts: int(b[0] not in {"그", "물"}), "일 때"),
         ],
         "q3": [
-            (lambda a, b: (["[CLS]", *a, "[SEP]", *b], [0] * 5 + [1] * 2), "B 뒤의 [SEP]"),
-            (
-                lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [0] * 4 + [1] * 4),
-                "가운데의 [SEP]",
-            ),
-            (lambda a, b: ["[CLS]", *a, "[SEP]", *b, "[SEP]"], "두 값"),
-        ],
-        "q4": [
             (
                 lambda tokens, positions, rolls, other: [
                     "[MASK]" if i in positions else token for i, token in enumerate(tokens)
@@ -297,16 +326,42 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda tokens, positions, rolls, other: tokens[::-1], "이어야 하는데"),
             (_masks_in_place, "복사"),
         ],
-        "q5": [
-            (20000 * 256, "단어 임베딩만"),
-            (20000 * 256 + 128 * 256 + 2 * 256, "LayerNorm(weight와 bias)이나 token type"),
-            (20000 * 256 + 128 * 256 + 2 * 256 + 256, "bias도"),
-            (1, "아닙니다"),
+        "q4": [
+            (["너비", "층", "어휘", "길이"], "거꾸로"),
+            (["길이", "어휘", "너비", "층"], "가로와 세로"),
+            (["어휘", "길이", "층", "너비"], "448행"),
+            (["길이", "층", "어휘", "너비"], "층 넷이"),
+            (["길이", "어휘"], "한 번씩"),
         ],
-        "q6": [
+        "q5": [
             (lambda loss, tokens, characters: loss * tokens / characters, "nats"),
             (lambda loss, tokens, characters: loss / math.log(2), "토큰당 비트"),
             (lambda loss, tokens, characters: loss * math.log(2) * tokens / characters, "나눕니다"),
+        ],
+        "q6": [
+            (lambda spelled, vectors: [vectors[ids].mean(0) for ids in spelled], "텐서"),
+            (
+                lambda spelled, vectors: torch.stack([vectors[ids].sum(0) for ids in spelled]),
+                "더하기만",
+            ),
+            (
+                lambda spelled, vectors: torch.stack([vectors[ids].mean(0) for ids in spelled]),
+                "빈 리스트",
+            ),
+            (lambda spelled, vectors: vectors.mean(0), "모양"),
+            (
+                lambda spelled, vectors: torch.stack(
+                    [vectors[sorted(set(ids)) or slice(None)].mean(0) for ids in spelled]
+                ),
+                "두 번 셉니다",
+            ),
+        ],
+        "q7": [("나", "글자당 비트를"), ("가", "연습 5"), ("라", "가운데 하나")],
+        "q8": [
+            (["일반만", "절반씩", "법률만"], "거꾸로"),
+            (["법률만", "일반만", "절반씩"], "한 줄도"),
+            (["절반씩", "법률만", "일반만"], "절반만 읽습니다"),
+            (["법률만"], "한 번씩"),
         ],
     },
     "entity_bert": {
@@ -370,6 +425,75 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda t, c, n: ["[MASK]"] + t[3:], "토큰의 수"),
             (_masks_the_first_chunk_in_place, "복사"),
             (_hides_the_last_chosen, "여럿이면"),
+        ],
+    },
+    "finetuning": {
+        "q1": [(6, "시작(B-)"), (7, "맞닿은"), (12, "아닌 글자"), (26, "아닙니다")],
+        "q2": [
+            (lambda tags, offsets: tags[: len(offsets)], "번호로"),
+            (lambda tags, offsets: [tags[first] for first, _ in offsets], "특수 토큰"),
+            (lambda tags, offsets: [tags[a] for a, b in offsets if a < b], "다섯이어야"),
+            (
+                lambda tags, offsets: [tags[b - 1] if a < b else None for a, b in offsets],
+                "마지막 글자",
+            ),
+            (lambda tags, offsets: [None] * len(offsets), "이어야"),
+            (lambda tags, offsets: [None, "B-PS", "I-PS", "B-LC", None], "에서"),
+        ],
+        "q3": [
+            (lambda g, p: _found(g, p) / _count(p), "정밀도"),
+            (lambda g, p: _found(g, p) / _count(g), "재현율"),
+            (lambda g, p: _found(g, p) / (_count(g) + _count(p)), "2를 빠"),
+            (
+                lambda g, p: (
+                    2 * _found(_without_types(g), _without_types(p)) / (_count(g) + _count(p))
+                ),
+                "종류가 다르면",
+            ),
+            (lambda g, p: 0.5, "2/7이어야"),
+            (lambda g, p: [1, 3, 4], "수 하나"),
+            (lambda g, p: 2 / 7, "에서"),
+            (lambda g, p: 2 * _found(g, p) / (_count(g) + _count(p)), "ZeroDivisionError"),
+        ],
+        "q4": [
+            (lambda n, room, o: [(i, min(i + room, n)) for i in range(0, n, room)], "겹치지"),
+            (_windows_without_end, "멈추십시오"),
+            (_windows_past_the_end, "하나로 충분"),
+            (lambda n, room, o: [(0, n + 1)], "끝을 넘었습니다"),
+            (lambda n, room, o: [(0, n)], "이어야"),
+        ],
+        "q5": [
+            (_independent_span, "쌍으로"),
+            (_any_length, "longest보다 긴"),
+            (_too_short, "꼭 longest"),
+            (lambda s, e, n: (0, 0), "(1, 2)이어야"),
+        ],
+        "q6": [
+            (lambda p, g: 2 * len(set(p) & set(g)) / (len(set(p)) + len(set(g))), "두 번"),
+            (lambda p, g: _shared(p, g) / len(p), "정밀도"),
+            (lambda p, g: float(p == g), "글자마다"),
+            (lambda p, g: 0.5, "4/5여야"),
+            (lambda p, g: 0.8, "에서"),
+        ],
+        "q7": [
+            (lambda sizes, t: [n / sum(sizes) for n in sizes], "쓰지 않았습니다"),
+            (lambda sizes, t: [n ** (1 / t) for n in sizes], "합이 1"),
+            (lambda sizes, t: [n**t / sum(m**t for m in sizes) for n in sizes], "거꾸로"),
+            (lambda sizes, t: [1 / len(sizes) for _ in sizes], "[0.75, 0.25]"),
+            (
+                lambda sizes, t: [n**0.5 / sum(m**0.5 for m in sizes) for n in sizes],
+                "틀립니다",
+            ),
+        ],
+        "q8": [
+            (lambda curve: max(curve, key=lambda rate: max(curve[rate])), "운일 수"),
+            (lambda curve: max(sum(v) / len(v) for v in curve.values()), "점수가 아니라"),
+            (lambda curve: min(curve), "0.0001이어야"),
+            (
+                lambda curve: max(curve, key=lambda rate: sum(curve[rate]) / len(curve[rate])),
+                "작은 학습률",
+            ),
+            (lambda curve: 1e-4, "이어야"),
         ],
     },
 }

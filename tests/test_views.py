@@ -6,6 +6,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from helpers import CourseError
 from helpers.views import charts, chat, diagrams, masks, tokens
 from helpers.views.relation import LIMIT, RelationExplorer
+from helpers.views.tasks import TaskExplorer
 
 
 @pytest.fixture(autouse=True)
@@ -256,3 +257,41 @@ def test_chat_escapes_everything_and_ignores_blanks():
         assert "<img" not in html and "&lt;img" in html
     window.send("가" * 5000)
     assert len(window._shown.value) < 3000
+
+
+def task_explorer(text="", question="", other="", **changes):
+    answers = {
+        "sentiment": lambda text: {"긍정": 0.75, "<b>": 0.25},
+        "entities": lambda text: [(3, 5, "LC"), (0, 2, "PS")],
+        "reading": lambda question, text: None,
+        "similarity": lambda one, other: 2.5,
+    }
+    return TaskExplorer(*(answers | changes).values(), text, question, other)
+
+
+def test_task_explorer_escapes_and_orders_what_it_shows():
+    view = task_explorer("세종 한양 <i>")
+    sentiment, entities, *_ = (html.value for html in view.children[3:])
+    assert "75.0%" in sentiment and "&lt;b&gt;" in sentiment and "<b>감성" in sentiment
+    assert entities.index("세종") < entities.index("한양") and "&lt;i&gt;" in entities
+
+
+def test_task_explorer_asks_only_what_a_changed_box_concerns():
+    asked = []
+    view = task_explorer("글", sentiment=lambda text: asked.append(text) or {"긍정": 1.0})
+    view.children[2].value = "다른 글"
+    assert asked == ["글"] and "2.5" in view.children[6].value
+    view.children[0].value = "새 글"
+    assert asked == ["글", "새 글"]
+
+
+def test_task_explorer_shows_an_error_and_refuses_a_long_text():
+    def fail(text):
+        raise CourseError("<글>을 줄이십시오.")
+
+    view = task_explorer("글", sentiment=fail)
+    assert "&lt;글&gt;을 줄이십시오." in view.children[3].value
+    view.children[0].value = "가" * 1001
+    assert "1,000자" in view.children[3].value
+    view.children[0].value = " "
+    assert "빈 칸" in view.children[3].value

@@ -231,6 +231,56 @@ def test_chat_window_answers_on_enter(run_cell):
     assert page.title() != "attacked"
 
 
+TASKS_CELL = """\
+from helpers.views.tasks import TaskExplorer
+
+
+def entities(text):
+    start = text.find("세종")
+    return [] if start < 0 else [(start, start + 2, "PS")]
+
+
+def reading(question, text):
+    start = text.find("훈민정음")
+    return None if start < 0 else (start, start + 4)
+
+
+TaskExplorer(
+    lambda text: {"긍정": 0.75, "부정": 0.25},
+    entities,
+    reading,
+    lambda one, other: 5.0 * len(set(one) & set(other)) / len(set(one) | set(other)),
+    "세종은 훈민정음을 반포했다.",
+    "무엇을 반포했는가?",
+)"""
+
+
+def test_four_tasks_answer_about_one_text(run_cell):
+    page = run_cell(TASKS_CELL)
+    output = page.locator(".jp-OutputArea-output")
+    sentiment, entities, reading, similarity = (
+        output.locator(".widget-html-content").nth(number) for number in range(4)
+    )
+    expect(sentiment).to_contain_text("75.0%")
+    expect(entities.locator("mark")).to_have_text("세종 PS")
+    expect(reading.locator("mark")).to_have_text("훈민정음")
+    expect(similarity).to_contain_text("빈 칸을 채우면")
+    question, other = (output.locator("input[type=text]").nth(number) for number in range(2))
+    other.fill("세종은 훈민정음을 반포했다.")
+    expect(similarity).to_contain_text("5.0")
+    question.fill("")
+    expect(reading).to_contain_text("빈 칸을 채우면")
+    expect(entities.locator("mark")).to_have_text("세종 PS")
+    attack = "<b>세종</b><img src=x onerror=\"document.title='attacked'\">"
+    output.locator("textarea").fill(attack)
+    expect(entities).to_contain_text("</b><img src=x")  # the text itself, as it was typed
+    expect(entities.locator("mark")).to_have_text("세종 PS")
+    question.fill(attack)
+    expect(reading).to_contain_text("찾지 못했습니다")
+    assert output.locator("img").count() == 0
+    assert page.title() != "attacked"
+
+
 def test_the_course_chatbot_answers_and_is_photographed_for_the_readme(run_cell, tmp_path):
     page = run_cell(REAL_CHAT_CELL)
     page.set_viewport_size({"width": 1000, "height": 900})

@@ -1,0 +1,123 @@
+"""Four tasks side by side on one text: sentiment bars, coloured entities, an answer, a similarity."""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+import ipywidgets as widgets
+
+from helpers import CourseError
+from helpers.views.tokens import COLOURS
+
+LIMIT = 1000  # characters
+HIGHEST = 5.0
+Span = tuple[int, int]
+
+
+class TaskExplorer(widgets.VBox):
+    """TaskExplorer(lambda text: {"긍정": 0.9, "부정": 0.1}, entities, reading, similarity, "재미있다.")
+
+    sentiment: text -> {label: probability}. entities: text -> [(first, end, type), ...], half-open.
+    reading: question, text -> (first, end) of the answer, or None. similarity: two texts -> 0 to 5.
+    All four are asked again as soon as a box changes; those that need an empty box are not. A
+    CourseError is shown as its sentence. All text is escaped.
+    """
+
+    def __init__(
+        self,
+        sentiment: Callable[[str], Mapping[str, float]],
+        entities: Callable[[str], Sequence[tuple[int, int, str]]],
+        reading: Callable[[str, str], Span | None],
+        similarity: Callable[[str, str], float],
+        text: str = "",
+        question: str = "",
+        other: str = "",
+    ):
+        wide = widgets.Layout(width="95%")
+        self._text = widgets.Textarea(value=text, placeholder="글을 입력하십시오", layout=wide)
+        self._question = widgets.Text(value=question, placeholder="글에 대한 질문", layout=wide)
+        self._other = widgets.Text(value=other, placeholder="견줄 다른 문장", layout=wide)
+        self._parts = [  # title, function, the boxes it reads
+            ("감성(sentiment)", lambda t: _bars(sentiment(t)), [self._text]),
+            ("개체명(entities)", lambda t: _coloured(t, entities(t)), [self._text]),
+            (
+                "독해(reading)",
+                lambda q, t: _answer(t, reading(q, t)),
+                [self._question, self._text],
+            ),
+            (
+                "유사도(similarity)",
+                lambda t, o: _meter(similarity(t, o)),
+                [self._text, self._other],
+            ),
+        ]
+        self._shown = [widgets.HTML() for _ in self._parts]
+        for box in (self._text, self._question, self._other):
+            box.observe(self._draw, names="value")
+        super().__init__([self._text, self._question, self._other, *self._shown])
+        self._draw()
+
+    def _draw(self, change: dict | None = None) -> None:
+        for (title, answer, boxes), shown in zip(self._parts, self._shown, strict=True):
+            if change is None or change["owner"] in boxes:
+                shown.value = (
+                    f'<div style="margin:4px 0;line-height:1.8"><b>{title}</b>'
+                    f"<div>{self._ask(answer, boxes)}</div></div>"
+                )
+
+    def _ask(self, answer: Callable[..., str], boxes: Sequence[widgets.Text]) -> str:
+        texts = [box.value for box in boxes]
+        if not all(text.strip() for text in texts):
+            return "위의 빈 칸을 채우면 답이 나타납니다."
+        if any(len(text) > LIMIT for text in texts):
+            return f"한 칸에 {LIMIT:,}자까지 씁니다. 글을 줄이십시오."
+        try:
+            return answer(*texts)
+        except CourseError as error:
+            return escape(str(error))
+
+    def __repr__(self) -> str:
+        return "글상자는 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
+
+
+def _bar(name: str, share: float, number: str) -> str:
+    width = 16 * min(1, max(0, share))
+    return (
+        f'<div><span style="display:inline-block;width:8em">{escape(name)}</span>'
+        f'<span style="display:inline-block;height:0.8em;background:#60a5fa;width:{width:.2f}em">'
+        f"</span> {number}</div>"
+    )
+
+
+def _bars(probabilities: Mapping[str, float]) -> str:
+    return "".join(_bar(name, share, f"{share:.1%}") for name, share in probabilities.items())
+
+
+def _meter(score: float) -> str:
+    return _bar(f"0 ~ {HIGHEST:g}", score / HIGHEST, f"{score:.1f}")
+
+
+def _marked(text: str, spans: Sequence[tuple[int, int, str]], colours: Mapping[str, str]) -> str:
+    """The text with coloured spans and their names; spans in order and apart."""
+    parts, place = [], 0
+    for first, end, name in spans:
+        label = f" <small>{escape(name)}</small>" if name else ""
+        parts += [
+            escape(text[place:first]),
+            f'<mark style="background:{colours[name]};color:#111827;border-radius:3px;'
+            f'padding:1px 3px">{escape(text[first:end])}{label}</mark>',
+        ]
+        place = end
+    return f'<span style="white-space:pre-wrap">{"".join(parts)}{escape(text[place:])}</span>'
+
+
+def _coloured(text: str, entities: Sequence[tuple[int, int, str]]) -> str:
+    kinds = sorted({kind for _, _, kind in entities})
+    colours = {kind: COLOURS[i % len(COLOURS)] for i, kind in enumerate(kinds)}
+    nothing = "" if entities else "<div>찾은 개체명이 없습니다.</div>"
+    return _marked(text, sorted(entities), colours) + nothing
+
+
+def _answer(text: str, span: Span | None) -> str:
+    if span is None:
+        return "글에서 답을 찾지 못했습니다."
+    return _marked(text, [(*span, "")], {"": COLOURS[3]})
