@@ -9,7 +9,6 @@ from korean_text import write_korean
 from transformers import BertForMaskedLM, BertForNextSentencePrediction
 
 from helpers import CourseError
-from helpers.entity_bert.results import weights_of
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.evaluate import batches, masked_accuracy, next_sentence_accuracy
 from helpers.korean_pretraining.model import new_model
@@ -20,6 +19,7 @@ from helpers.korean_pretraining.wordpiece import (
     wordpiece_tokenizer,
 )
 from helpers.resources import DATA
+from helpers.runs import weights_of
 
 SIZES = {
     "hidden_size": 16,

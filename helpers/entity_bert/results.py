@@ -1,29 +1,20 @@
 """The log of all runs behind the lesson's table: read it, and compute what is missing."""
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from helpers.entity_bert.train import Settings, evaluate
-from helpers.resources import DATA, model_folder, sha256
+from helpers.resources import DATA
+from helpers.runs import append_run, read_runs, weights_of
 
 LOG = DATA / "entity_bert" / "results.jsonl"
 
 
-def weights_of(model: str | os.PathLike) -> str:
-    """The first 12 digits of the SHA-256 of a model's weights: which model a run started from."""
-    return sha256(next(iter(sorted(model_folder(model).glob("*.safetensors")))))[:12]
-
-
 def read_results(log: Path = LOG, weights: str | None = None) -> list[dict]:
-    """The runs of one model: of these weights, or else of those the newest run started from."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    rows = [json.loads(line) for line in lines]
-    known = [row["weights"] for row in rows]
-    chosen = weights if weights in known else known[-1] if known else None
-    return [row for row in rows if row["weights"] == chosen]
+    """The runs of the lesson's log, see `read_runs`."""
+    return read_runs(log, weights)
 
 
 def run_missing(
@@ -51,5 +42,4 @@ def run_missing(
             if any(wanted.items() <= row.items() for row in read_results(log, key["weights"])):
                 continue
             result = evaluate(train_file, test_file, variant, seed, model=model, settings=settings)
-            with log.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(json.dumps({**key, **asdict(result)}) + "\n")
+            append_run(log, {**key, **asdict(result)})

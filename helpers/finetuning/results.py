@@ -1,6 +1,5 @@
 """The log of all runs behind the lesson's tables: read it, and compute what is missing."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,23 +8,15 @@ from typing import Any
 from helpers.finetuning.baselines import BASELINES
 from helpers.finetuning.tasks import Task
 from helpers.finetuning.train import train_together
-from helpers.resources import DATA, model_folder, sha256
+from helpers.resources import DATA
+from helpers.runs import append_run, read_runs, weights_of
 
 LOG = DATA / "finetuning" / "results.jsonl"
 
 
-def weights_of(model: str) -> str:
-    """The first 12 digits of the SHA-256 of a model's weights: which model a run started from."""
-    return sha256(next(iter(sorted(model_folder(model).glob("*.safetensors")))))[:12]
-
-
 def read_results(log: Path = LOG, weights: str | None = None) -> list[dict]:
-    """The runs of one model: of these weights, or else of those the newest run started from."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    rows = [json.loads(line) for line in lines]
-    known = [row["weights"] for row in rows]
-    chosen = weights if weights in known else known[-1] if known else None
-    return [row for row in rows if row["weights"] == chosen]
+    """The runs of the lesson's log, see `read_runs`."""
+    return read_runs(log, weights)
 
 
 def run_missing(
@@ -63,6 +54,5 @@ def run_missing(
         for task, (_, test) in tasks.items()
     }
     row["seconds"] = round(time.perf_counter() - start, 1)
-    with log.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(row) + "\n")
+    append_run(log, row)
     return row

@@ -80,7 +80,7 @@ def run(start: str, text: str, seed: int, steps: int, heldout: dict) -> dict:
 
 
 def measure() -> None:
-    from helpers.entity_bert.results import weights_of
+    from helpers.runs import weights_of
 
     options = Options("일반 글과 법률 글을 같은 스텝만큼 읽힌 결과를 견줍니다. 4강의 표입니다.")
     options.add_argument("--law", nargs="+", required=True, metavar="FILE", help="법률 글입니다.")
