@@ -144,14 +144,14 @@ def pretrain(
         int, typer.Option(help="teacher가 미리 벡터로 바꿀 문장의 수.")
     ] = 30_000,
     teacher_weight: Annotated[float, typer.Option(help="teacher를 따라가는 손실의 무게.")] = 5.0,
-    teacher_from: Annotated[
-        float, typer.Option(help="teacher를 따라가기 시작할 때: 예산의 비율(0은 처음부터).")
-    ] = 0.0,
     seed: Annotated[int, typer.Option(help="난수의 시드. 같으면 같은 결과입니다.")] = 0,
     logging_steps: Annotated[int, typer.Option(help="기록의 간격(스텝).")] = 10,
     save_steps: Annotated[int, typer.Option(help="체크포인트의 간격(스텝).")] = 200,
     save_total_limit: Annotated[int, typer.Option(help="남겨 둘 체크포인트의 수.")] = 2,
     num_proc: Annotated[int, typer.Option(help="문장 쌍을 만드는 프로세스 수.")] = 1,
+    time_machine: Annotated[
+        Path | None, typer.Option(help="열 순간의 빈칸 답을 기록할 JSON 파일입니다.")
+    ] = None,
 ) -> None:
     """텍스트로 BERT를 사전학습합니다."""
     options = dict(locals())

@@ -21,8 +21,9 @@ from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import new_model
 from helpers.korean_pretraining.optimizers import muon
+from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
-from helpers.korean_pretraining.time_machine import PROMPTS, TimeMachine, answers
+from helpers.korean_pretraining.time_machine import PROMPTS, answers
 from helpers.korean_pretraining.train import Budget, pretrain, read_log
 from helpers.korean_pretraining.wordpiece import (
     train_wordpiece,
@@ -359,12 +360,12 @@ def test_an_optimizer_that_cannot_be_had(corpus, tmp_path, fp32, optimizer, mess
 
 def test_time_machine_records_the_answers_of_ten_moments(corpus, tmp_path):
     tokenizer = train_wordpiece(corpus, 250)
-    machine = TimeMachine(tmp_path / "moments.json", tokenizer)
+    file = tmp_path / "moments.json"
     settings = TINY | {"block_size": 64, "logging_steps": 10, "save_steps": 50}
     run = pretrain(
-        corpus, tmp_path / "model", steps=100, tokenizer=tokenizer, callbacks=[machine], **settings
+        corpus, tmp_path / "model", steps=100, tokenizer=tokenizer, time_machine=file, **settings
     )
-    content = json.loads((tmp_path / "moments.json").read_text(encoding="utf-8"))
+    content = json.loads(file.read_text(encoding="utf-8"))
     assert content["prompts"] == list(PROMPTS)
     assert [row["step"] for row in content["moments"]] == [0, 1, 2, 3, 5, 10, 20, 40, 70, 100]
     for row in content["moments"]:
@@ -386,7 +387,7 @@ def test_compiled_it_is_the_same_run(corpus, tmp_path, fp32):
 
 
 def test_compile_without_a_compiler(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(train.shutil, "which", lambda name: None)
+    monkeypatch.setattr(train, "which", lambda name: None)
     with pytest.raises(CourseError, match="C\\+\\+ 컴파일러가 필요합니다.*compile 없이"):
         pretrain(corpus, tmp_path / "model", steps=1, compile=True, **TINY)
 
@@ -547,6 +548,17 @@ def test_a_teacher_adds_the_sentence_vector_loss(run, corpus, tmp_path):
     assert sum(curve[-3:]) < sum(curve[:3]) - 0.3
     vectors = load_file(result.folder / "teacher.safetensors")["vectors"]
     assert vectors.shape == (50, 16)
+
+
+def test_each_part_of_an_accumulated_step_asks_the_teacher_anew(run, corpus, tmp_path, monkeypatch):
+    draws = []
+    loss = SentenceVectorLoss.__call__
+    monkeypatch.setattr(
+        SentenceVectorLoss, "__call__", lambda s, bert, n: draws.append(n) or loss(s, bert, n)
+    )
+    settings = TINY | {"teacher": run.folder, "teacher_sentences": 50}
+    pretrain(corpus, tmp_path / "taught", steps=3, gradient_accumulation_steps=2, **settings)
+    assert draws == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_teacher_has_vectors_of_our_size(run, corpus, tmp_path):

@@ -44,11 +44,11 @@ def answers(model, tokenizer, prompts=PROMPTS, top_k: int = 5) -> list[list[list
 class TimeMachine(TrainerCallback):
     """Write the answers at `MOMENTS` of a run to a JSON file: {"prompts": […], "moments": [{"step", "minutes", "answers"}]}.
 
-    `clock` is set by `pretrain`. A resumed run goes on in the file.
+    `clock` knows the share of the budget and the seconds used. A resumed run goes on in the file.
     """
 
-    def __init__(self, file: str | os.PathLike, tokenizer):
-        self.file, self.tokenizer, self.clock = Path(file), tokenizer, None
+    def __init__(self, file: str | os.PathLike, tokenizer, clock):
+        self.file, self.tokenizer, self.clock = Path(file), tokenizer, clock
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
         if state.is_world_process_zero:

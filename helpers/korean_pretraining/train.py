@@ -3,13 +3,14 @@
 import itertools
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import which
+from types import SimpleNamespace
 
 import torch
 from accelerate import PartialState
@@ -50,6 +51,7 @@ from helpers.resources import model_folder
 LOG = "log.jsonl"
 SETTINGS = "settings.json"
 WARMUP = 0.05  # of the budget
+ENDLESS = 10**7  # steps: with minutes it is the clock that stops the run
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,13 @@ def pretrain(
     teacher_prefix: str = "",
     teacher_sentences: int = 30_000,
     teacher_weight: float = 5.0,
-    teacher_from: float = 0.0,
     seed: int = 0,
     resume: bool = False,
     logging_steps: int = 10,
     save_steps: int = 200,
     save_total_limit: int = 2,
     num_proc: int = 1,
+    time_machine: str | os.PathLike | None = None,
     callbacks: Iterable[TrainerCallback] = (),
 ) -> Pretrained:
     """Train a BERT from text files, from scratch or from another encoder, and save it in `output`.
@@ -105,152 +107,56 @@ def pretrain(
     arguments are then the source's). The share of masked pieces moves evenly from `mlm_probability` to
     `final_mlm_probability`; of them `mask_replace_prob` become `[MASK]`, half of the rest another piece. `stages` say what is
     read when (see `stages`), by default sentence pairs of `block_size` all the time. `compile` lets `torch.compile` build the
-    layers. `optimizer` is "adamw" or "muon" (see `optimizers`). `teacher` adds the sentence vector objective (see `sentence_vectors`) once `teacher_from` of the budget is used.
+    layers; `optimizer` is "adamw" or "muon" (see `optimizers`). `teacher` adds the sentence vector objective (see
+    `sentence_vectors`). `time_machine` is a file that records the answers of ten moments.
     `resume` goes on from the last checkpoint in `output`; the result is that of a run without a break.
     Raises `CourseError` for an unusable corpus, budget or folder; a folder that holds a run is never overwritten, nor used by
     two runs at once.
     Sources: Devlin et al. 2019; Izsak et al. 2021, "24-hour BERT", and Geiping & Goldstein 2022 for the recipe.
     """
-    callbacks = list(callbacks)
-    arguments = dict(locals())
-    settings = {k: v for k, v in arguments.items() if k not in NOT_SETTINGS}
-    files, output = as_paths(corpus), Path(output)
-    stages = [Stage(1.0, block_size=block_size)] if stages is None else list(stages)
-    settings["stages"] = [[s.share, list(s.kinds), s.block_size] for s in stages]
-    if (minutes is None) == (steps is None):
-        raise CourseError("예산을 하나만 정해 주십시오: minutes(분) 또는 steps(스텝 수)입니다.")
-    for name in POSITIVE:
-        if arguments[name] is not None and arguments[name] <= 0:
-            raise CourseError(f"{name}은(는) 0보다 커야 합니다. 양수를 주십시오.")
-    for name in ("mlm_probability", "final_mlm_probability", "mask_replace_prob", "teacher_from"):
-        if (arguments[name] or 0) > 1:
-            raise CourseError(f"{name}은(는) 비율입니다. 1 이하인 수를 주십시오.")
-    if (
-        compile
-        and not torch.cuda.is_available()
-        and not (shutil.which("g++") or shutil.which("clang++"))
-    ):
-        raise CourseError(
-            "compile에는 C++ 컴파일러가 필요합니다. g++를 설치하거나 compile 없이 실행해 주십시오."
-        )
-    if optimizer not in ("adamw", "muon"):
-        raise CourseError(f"optimizer {optimizer!r}은(는) 없습니다. adamw나 muon을 주십시오.")
-    if optimizer == "muon" and not bf16_supported():
-        raise CourseError(
-            "muon은 bf16을 계산하는 장치에서만 쓸 만한 속도가 납니다. 이 컴퓨터에서는 adamw를 주십시오."
-        )
-    if hidden_size % num_attention_heads:
-        raise CourseError(
-            f"hidden_size {hidden_size}을(를) num_attention_heads {num_attention_heads}(으)로 나눌 수 없습니다. "
-            "나누어떨어지는 수를 주십시오."
-        )
+    options = SimpleNamespace(**locals())
+    options.files, options.output = as_paths(corpus), Path(output)
+    options.stages = [Stage(1.0, block_size=block_size)] if stages is None else list(stages)
+    options.longest = max(stage.block_size for stage in options.stages)
+    check_options(options)
     state = PartialState(cpu=not torch.cuda.is_available())
-    if batch_size % (state.num_processes * gradient_accumulation_steps):
+    share, rest = divmod(batch_size, state.num_processes * gradient_accumulation_steps)
+    if rest:
         raise CourseError(
             f"batch_size {batch_size}을(를) 프로세스 {state.num_processes}개와 누적 {gradient_accumulation_steps}회로 나눌 수 "
             "없습니다. 나누어떨어지는 수를 주십시오."
         )
-    folders = {"init_from": init_from, "teacher": teacher}
-    settings |= {name: folder and str(folder) for name, folder in folders.items()}
-    settings["corpus"] = [[path.name, path.stat().st_size] for path in files]
     clock = Budget(minutes, steps)
-    max_steps = steps or 10**7  # with minutes it is the clock that stops the run
-    longest = max(stage.block_size for stage in stages)
     with ExitStack() as stack:
         # The others find its vocabulary, pairs and vectors in place.
         with state.main_process_first():
-            resume = resume or not state.is_main_process
-            checkpoint = check_output(output, settings, resume)
+            options.resume = resume or not state.is_main_process
+            checkpoint = check_output(options.output, settings_of(options), options.resume)
             if state.is_main_process:
-                stack.enter_context(lock_folder(output))
-            if resume:
-                tokenizer = AutoTokenizer.from_pretrained(output)
-            else:
-                tokenizer = tokenizer or train_wordpiece(files, vocab_size)
-            text = TrainingText(
-                stages,
-                files,
-                tokenizer,
-                length=max_steps * batch_size,
-                batch_size=batch_size,
-                seed=seed,
-                progress=clock.progress,
-                cache_dir=output / "sentence_pairs",
-                num_proc=num_proc,
-            )
-            torch.manual_seed(seed)
-            model = initial_model(
-                tokenizer,
-                init_from,
-                num_hidden_layers,
-                text,
-                hidden_size=hidden_size,
-                num_attention_heads=num_attention_heads,
-                intermediate_size=4 * hidden_size,
-                max_position_embeddings=longest,
-            )
-            if longest > model.config.max_position_embeddings:
-                raise CourseError(
-                    f"출발 모델은 {model.config.max_position_embeddings}토큰까지만 읽습니다. block_size를 그 이하로 줄여 주십시오."
-                )
-            vectors = teacher and sentence_vectors(
-                output,
-                files,
-                teacher,
-                teacher_prefix,
-                teacher_sentences,
-                seed,
-                model.config.hidden_size,
-            )
-            # Last, so that a mistake above leaves no folder that looks like a run.
-            if not resume:
-                tokenizer.save_pretrained(output)
-                record = json.dumps(settings, ensure_ascii=False, indent=1)
-                (output / SETTINGS).write_text(record, encoding="utf-8")
-            clock.seconds_before = clock.seconds = rewind_log(output, checkpoint)
+                stack.enter_context(lock_folder(options.output))
+            tokenizer, text, model, vectors = prepare(options, clock)
+            clock.seconds_before = clock.seconds = rewind_log(options.output, checkpoint)
         on_cpu = state.device.type == "cpu"
         if on_cpu:
             # PyTorch's fused attention is slow on the CPU for the short sequences and small heads of a small BERT.
             model.set_attn_implementation("eager")
-        if compile:
-            for layer in model.bert.encoder.layer:
-                layer.compile(dynamic=False)
+        for layer in model.bert.encoder.layer if compile else ():
+            layer.compile(dynamic=False)
         keep_memory()
-        share = batch_size // state.num_processes // gradient_accumulation_steps
-        for callback in callbacks:
-            if isinstance(callback, TimeMachine):
-                callback.clock = clock
+        recorders = [TimeMachine(time_machine, tokenizer, clock)] if time_machine else []
         trainer = PretrainingTrainer(
             model=model,
             optimizers=(muon(model, learning_rate) if optimizer == "muon" else None, None),
-            args=TrainingArguments(
-                output_dir=str(output),
-                max_steps=max_steps,
-                per_device_train_batch_size=share,
-                gradient_accumulation_steps=gradient_accumulation_steps,
-                learning_rate=learning_rate,
-                weight_decay=0.01,
-                adam_beta2=0.98,
-                optim="adamw_torch_fused",
-                bf16=bf16_supported(),
-                train_sampling_strategy="sequential",  # the order is TrainingText's own
-                remove_unused_columns=False,
-                logging_nan_inf_filter=False,  # it would wait for the device at every step
-                logging_steps=logging_steps,
-                save_steps=save_steps,
-                save_total_limit=save_total_limit,
-                report_to="none",
-                disable_tqdm=True,
-                use_cpu=on_cpu,
-                dataloader_pin_memory=not on_cpu,
-                seed=seed,
-            ),
+            args=training_arguments(options, share, on_cpu),
             train_dataset=text,
             # Few widths, so that few kernels are compiled.
             data_collator=partial(
-                pad_batch, pad_token_id=tokenizer.pad_token_id, multiple=16, longest=longest
+                pad_batch,
+                pad_token_id=tokenizer.pad_token_id,
+                multiple=16,
+                longest=options.longest,
             ),
-            callbacks=[clock, *callbacks],
+            callbacks=[clock, *recorders, *callbacks],
             clock=clock,
             masking=Masking.of(
                 tokenizer,
@@ -263,21 +169,135 @@ def pretrain(
             sentence_loss=vectors
             and SentenceVectorLoss(*vectors, tokenizer, max(1, share // 8), seed),
             sentence_weight=teacher_weight,
-            sentence_from=teacher_from,
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=checkpoint)
         if state.is_main_process:
-            save_for_bert_classes(
-                trainer.accelerator.unwrap_model(trainer.model), tokenizer, output
-            )
+            trained = trainer.accelerator.unwrap_model(trainer.model)
+            save_for_bert_classes(trained, tokenizer, options.output)
         state.wait_for_everyone()
-    return Pretrained(output, read_log(output))
+    return Pretrained(options.output, read_log(options.output))
+
+
+def check_options(options: SimpleNamespace) -> None:
+    """Raise `CourseError` for values with which nothing can be trained here."""
+    if (options.minutes is None) == (options.steps is None):
+        raise CourseError("예산을 하나만 정해 주십시오: minutes(분) 또는 steps(스텝 수)입니다.")
+    for name in POSITIVE:
+        if getattr(options, name) is not None and getattr(options, name) <= 0:
+            raise CourseError(f"{name}은(는) 0보다 커야 합니다. 양수를 주십시오.")
+    for name in ("mlm_probability", "final_mlm_probability", "mask_replace_prob"):
+        if not 0 <= (getattr(options, name) or 0) <= 1:
+            raise CourseError(f"{name}은(는) 비율입니다. 0 이상 1 이하인 수를 주십시오.")
+    if options.hidden_size % options.num_attention_heads:
+        raise CourseError(
+            f"hidden_size {options.hidden_size}을(를) num_attention_heads {options.num_attention_heads}(으)로 나눌 수 없습니다. "
+            "나누어떨어지는 수를 주십시오."
+        )
+    if options.compile and not (torch.cuda.is_available() or which("g++") or which("clang++")):
+        raise CourseError(
+            "compile에는 C++ 컴파일러가 필요합니다. g++를 설치하거나 compile 없이 실행해 주십시오."
+        )
+    if options.optimizer not in ("adamw", "muon"):
+        raise CourseError(
+            f"optimizer {options.optimizer!r}은(는) 없습니다. adamw나 muon을 주십시오."
+        )
+    if options.optimizer == "muon" and not bf16_supported():
+        raise CourseError(
+            "muon은 bf16을 계산하는 장치에서만 쓸 만한 속도가 납니다. 이 컴퓨터에서는 adamw를 주십시오."
+        )
+
+
+def settings_of(options: SimpleNamespace) -> dict:
+    """Give what a resumed run must not change, as JSON can hold it."""
+    settings = {name: value for name, value in vars(options).items() if name not in NOT_SETTINGS}
+    for name in ("init_from", "teacher"):
+        settings[name] = settings[name] and str(settings[name])
+    settings["stages"] = [[s.share, list(s.kinds), s.block_size] for s in options.stages]
+    settings["corpus"] = [[path.name, path.stat().st_size] for path in options.files]
+    return settings
+
+
+def prepare(options: SimpleNamespace, clock: "Budget") -> tuple:
+    """Build or find what a run needs: tokenizer, text, model and, with a teacher, its sentences and vectors."""
+    output, tokenizer = options.output, options.tokenizer
+    if options.resume:
+        tokenizer = AutoTokenizer.from_pretrained(output)
+    elif tokenizer is None:
+        tokenizer = train_wordpiece(options.files, options.vocab_size)
+    text = TrainingText(
+        options.stages,
+        options.files,
+        tokenizer,
+        length=(options.steps or ENDLESS) * options.batch_size,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        progress=clock.progress,
+        cache_dir=output / "sentence_pairs",
+        num_proc=options.num_proc,
+    )
+    torch.manual_seed(options.seed)
+    model = initial_model(
+        tokenizer,
+        options.init_from,
+        options.num_hidden_layers,
+        text,
+        hidden_size=options.hidden_size,
+        num_attention_heads=options.num_attention_heads,
+        intermediate_size=4 * options.hidden_size,
+        max_position_embeddings=options.longest,
+    )
+    if options.longest > model.config.max_position_embeddings:
+        raise CourseError(
+            f"출발 모델은 {model.config.max_position_embeddings}토큰까지만 읽습니다. block_size를 그 이하로 줄여 주십시오."
+        )
+    vectors = options.teacher and sentence_vectors(
+        output,
+        options.files,
+        options.teacher,
+        options.teacher_prefix,
+        options.teacher_sentences,
+        options.seed,
+        model.config.hidden_size,
+    )
+    # Last, so that a mistake above leaves no folder that looks like a run.
+    if not options.resume:
+        tokenizer.save_pretrained(output)
+        record = json.dumps(settings_of(options), ensure_ascii=False, indent=1)
+        (output / SETTINGS).write_text(record, encoding="utf-8")
+    return tokenizer, text, model, vectors
+
+
+def training_arguments(options: SimpleNamespace, share: int, on_cpu: bool) -> TrainingArguments:
+    """Say to the Trainer what is the same for every run, and what this one asked for."""
+    return TrainingArguments(
+        output_dir=str(options.output),
+        max_steps=options.steps or ENDLESS,
+        per_device_train_batch_size=share,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+        learning_rate=options.learning_rate,
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        optim="adamw_torch_fused",
+        bf16=bf16_supported(),
+        train_sampling_strategy="sequential",  # the order is TrainingText's own
+        remove_unused_columns=False,
+        logging_nan_inf_filter=False,  # it would wait for the device at every step
+        logging_steps=options.logging_steps,
+        save_steps=options.save_steps,
+        save_total_limit=options.save_total_limit,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        seed=options.seed,
+    )
 
 
 # What may differ when a run is resumed: where things are, how long it goes on, how often it reports.
 NOT_SETTINGS = set(
-    "corpus output minutes steps tokenizer resume logging_steps save_steps save_total_limit num_proc callbacks compile".split()
+    "corpus files output longest minutes steps tokenizer resume logging_steps save_steps save_total_limit num_proc "
+    "callbacks compile time_machine".split()
 )
 
 
@@ -452,17 +472,15 @@ class PretrainingTrainer(Trainer):
         mlm_probability: tuple[float, float],
         sentence_loss: SentenceVectorLoss | None,
         sentence_weight: float,
-        sentence_from: float,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.clock, self.masking, self.mlm_probability = clock, masking, mlm_probability
         self.sentence_loss, self.sentence_weight = sentence_loss, sentence_weight
-        self.sentence_from = sentence_from
         # Kept on the device until they are logged: reading a number waits for it.
         self.parts: dict[str, list[torch.Tensor]] = {}
         self.tokens: list[torch.Tensor] = []
-        self.last_step, self.micro_step = -1, 0
+        self.part = 0  # of the step that is accumulated
 
     def create_scheduler(self, num_training_steps, optimizer=None):
         if self.lr_scheduler is None:
@@ -473,6 +491,7 @@ class PretrainingTrainer(Trainer):
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Mask all parts of a step before their masked tokens are counted."""
+        self.part = 0
         batches = list(itertools.islice(epoch_iterator, num_batches))
         first, last = self.mlm_probability
         share = first + (last - first) * min(1, self.clock.progress(self.state.global_step))
@@ -494,17 +513,15 @@ class PretrainingTrainer(Trainer):
             "masked_lm_loss": outputs.masked_lm_loss,
             "next_sentence_loss": outputs.next_sentence_loss,
         }
-        step = self.state.global_step
-        if self.sentence_loss and self.clock.progress(step) >= self.sentence_from:
+        if self.sentence_loss:
             bert = self.accelerator.unwrap_model(model).bert
-            part = self.micro_step = 0 if step != self.last_step else self.micro_step + 1
-            self.last_step = step
-            draw = step * parts_of_step + part * self.args.world_size + self.args.process_index
+            draw = self.state.global_step * self.args.gradient_accumulation_steps + self.part
+            draw = draw * self.args.world_size + self.args.process_index
             with self.compute_loss_context_manager():
                 parts["sentence_loss"] = self.sentence_loss(bert, draw)
-            loss = loss + self.sentence_weight * parts["sentence_loss"] / (
-                self.args.gradient_accumulation_steps
-            )
+            share = self.sentence_weight / self.args.gradient_accumulation_steps
+            loss = loss + share * parts["sentence_loss"]
+            self.part += 1
         for name, value in parts.items():
             self.parts.setdefault(name, []).append(value.detach())
         self.tokens.append(inputs["attention_mask"].sum() * self.args.world_size)

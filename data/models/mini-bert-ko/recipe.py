@@ -12,7 +12,6 @@ import typer
 
 from helpers.course import be_quiet
 from helpers.korean_pretraining.stages import Stage
-from helpers.korean_pretraining.time_machine import TimeMachine
 from helpers.korean_pretraining.train import PrintLog, pretrain
 from helpers.resources import load_tokenizer
 
@@ -47,7 +46,8 @@ def main(
         compile=True,
         save_steps=500,
         resume=resume and (WORK / "read" / "settings.json").exists(),
-        callbacks=[PrintLog(), TimeMachine(WORK / "time_machine.json", tokenizer)],
+        time_machine=WORK / "time_machine.json",
+        callbacks=[PrintLog()],
         **common,
     )
     pretrain(
