@@ -156,8 +156,8 @@ def pretrain(
     """텍스트로 BERT를 사전학습합니다."""
     options = dict(locals())
     from helpers.course import be_quiet, profile_name, set_offline
-    from helpers.korean_pretraining.train import PrintLog
     from helpers.korean_pretraining.train import pretrain as run_pretraining
+    from helpers.korean_pretraining.trainer import PrintLog
     from helpers.resources import load_tokenizer
 
     set_offline(profile_name() != "full")

@@ -16,15 +16,17 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertTokenizerFast, TrainerCallback
 
 from helpers import ROOT, CourseError
-from helpers.korean_pretraining import train
+from helpers.korean_pretraining import train, trainer
 from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import new_model
 from helpers.korean_pretraining.optimizers import muon
+from helpers.korean_pretraining.run_folder import last_checkpoint, lock_folder, read_log
 from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.time_machine import PROMPTS, answers
-from helpers.korean_pretraining.train import Budget, pretrain, read_log
+from helpers.korean_pretraining.train import pretrain
+from helpers.korean_pretraining.trainer import Budget
 from helpers.korean_pretraining.wordpiece import (
     train_wordpiece,
 )
@@ -207,7 +209,7 @@ def test_learning_rate_follows_the_clock():
 
 def test_minutes_end_the_run_and_count_interrupted_parts(corpus, tmp_path, monkeypatch):
     seconds = itertools.count()  # each step takes one
-    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     result = pretrain(corpus, tmp_path / "model", minutes=0.1, **TINY)
     assert losses(result.log, "seconds") == [1, 2, 3, 4, 5, 6]
     assert (result.folder / "checkpoint-6").is_dir()  # or a longer budget had to repeat it
@@ -411,14 +413,14 @@ def test_a_folder_with_a_model_is_never_overwritten(corpus, tmp_path):
 
 
 def test_a_second_run_in_the_same_folder_is_refused(corpus, tmp_path):
-    other = train.lock_folder(tmp_path)
+    other = lock_folder(tmp_path)
     try:
         with pytest.raises(CourseError, match="다른 학습이 진행 중입니다"):
             pretrain(corpus, tmp_path, steps=2, **TINY)
     finally:
         other.release()
     assert len(pretrain(corpus, tmp_path, steps=2, **TINY).log) == 2
-    train.lock_folder(tmp_path).release()  # the run has given it back
+    lock_folder(tmp_path).release()  # the run has given it back
 
 
 def test_nothing_to_resume(corpus, tmp_path):
@@ -594,7 +596,7 @@ def test_a_checkpoint_cut_off_while_it_was_written_is_passed_over(run, corpus, t
         pretrain(corpus, tmp_path / "model", steps=24, callbacks=[Stop(20)], save_steps=9, **TINY)
     half = tmp_path / "model" / "checkpoint-18"
     (half / "trainer_state.json").unlink()
-    assert train.last_checkpoint(half.parent).endswith("checkpoint-9")
+    assert last_checkpoint(half.parent).endswith("checkpoint-9")
     result = pretrain(corpus, tmp_path / "model", steps=24, save_steps=9, resume=True, **TINY)
     assert_same_run(result, run)
 
@@ -656,7 +658,6 @@ class StopQuietly(TrainerCallback):
 SCRIPT = """
 import json, sys
 from helpers.korean_pretraining import train
-from helpers.korean_pretraining.corpus import read_lines
 train.bf16_supported = lambda: False
 train.pretrain(**json.loads(sys.argv[1]))
 """

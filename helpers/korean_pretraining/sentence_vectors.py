@@ -8,11 +8,16 @@ import itertools
 import os
 import random
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
+from transformers import AutoModel, AutoTokenizer
 
+from helpers import CourseError
 from helpers.korean_pretraining.corpus import read_documents
+from helpers.resources import model_folder
 
 
 def mean_pooling(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -55,6 +60,31 @@ def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") 
             vectors[rows] = mean_pooling(hidden.float(), batch["attention_mask"]).cpu()
     vectors = torch.nn.functional.normalize(vectors, dim=-1)
     return torch.nn.functional.normalize(vectors - vectors.mean(0), dim=-1)
+
+
+def sentences_and_vectors(
+    output: Path,
+    files: list[Path],
+    teacher: str,
+    prefix: str,
+    count: int,
+    seed: int,
+    hidden_size: int,
+) -> tuple[list[str], torch.Tensor]:
+    """Draw sentences from the corpus and let the teacher encode them once; the vectors stay in `output`."""
+    sentences = sample_sentences(files, count, seed)
+    kept = output / "teacher.safetensors"
+    if not kept.exists():
+        folder = model_folder(teacher)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        if model.config.hidden_size != hidden_size:
+            raise CourseError(
+                f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 {hidden_size}차원입니다. "
+                "차원이 같은 teacher를 주십시오."
+            )
+        vectors = teacher_vectors(sentences, model, AutoTokenizer.from_pretrained(folder), prefix)
+        save_file({"vectors": vectors}, kept)
+    return sentences, load_file(kept)["vectors"]
 
 
 class SentenceVectorLoss:

@@ -1,9 +1,7 @@
 """Pretrain a BERT on both of its objectives within a budget, with `transformers.Trainer`."""
 
-import itertools
 import json
 import os
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,15 +12,10 @@ from types import SimpleNamespace
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast, reduce
-from filelock import FileLock, Timeout
-from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoModel,
     AutoModelForPreTraining,
     AutoTokenizer,
     PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
 )
@@ -38,19 +31,24 @@ from helpers.korean_pretraining.model import (
     warm_start,
 )
 from helpers.korean_pretraining.optimizers import muon
+from helpers.korean_pretraining.run_folder import (
+    SETTINGS,
+    check_output,
+    lock_folder,
+    read_log,
+    rewind_log,
+    save_for_bert_classes,
+)
 from helpers.korean_pretraining.sentence_vectors import (
     SentenceVectorLoss,
-    sample_sentences,
-    teacher_vectors,
+    sentences_and_vectors,
 )
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.time_machine import TimeMachine
+from helpers.korean_pretraining.trainer import Budget, PretrainingTrainer
 from helpers.korean_pretraining.wordpiece import train_wordpiece
 from helpers.resources import model_folder
 
-LOG = "log.jsonl"
-SETTINGS = "settings.json"
-WARMUP = 0.05  # of the budget
 ENDLESS = 10**7  # steps: with minutes it is the clock that stops the run
 
 
@@ -251,7 +249,7 @@ def prepare(options: SimpleNamespace, clock: "Budget") -> tuple:
         raise CourseError(
             f"출발 모델은 {model.config.max_position_embeddings}토큰까지만 읽습니다. block_size를 그 이하로 줄여 주십시오."
         )
-    vectors = options.teacher and sentence_vectors(
+    vectors = options.teacher and sentences_and_vectors(
         output,
         options.files,
         options.teacher,
@@ -307,55 +305,6 @@ POSITIVE = (
 ).split()
 
 
-def check_output(output: Path, settings: dict, resume: bool) -> str | None:
-    """Check the folder against overwriting and mixing runs; give the checkpoint to go on from, if there is one."""
-    record = output / SETTINGS
-    if not resume:
-        if record.exists() or list(output.glob("*.safetensors")):
-            raise CourseError(
-                f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, 새로 하려면 다른 폴더를 주십시오."
-            )
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CourseError(
-                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
-            ) from error
-        return None
-    if not record.exists():
-        raise CourseError(f"'{output}'에 이어서 할 학습이 없습니다. --resume 없이 시작해 주십시오.")
-    before = json.loads(record.read_text(encoding="utf-8"))
-    changed = [name for name in settings if before.get(name) != settings[name]]
-    if changed:
-        name = changed[0]
-        raise CourseError(
-            f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 {settings[name]}). 처음 값을 주십시오."
-        )
-    return last_checkpoint(output)
-
-
-def lock_folder(output: Path) -> FileLock:
-    """Make sure that no other run writes to this folder; the lock ends with the process, however it ends."""
-    lock = FileLock(output / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CourseError(
-            f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 주십시오."
-        ) from error
-    return lock
-
-
-def last_checkpoint(output: Path) -> str | None:
-    """Give the newest whole checkpoint; one cut off while it was being written has no trainer state yet."""
-    whole = [
-        path.parent
-        for path in output.glob("checkpoint-*/trainer_state.json")
-        if path.stat().st_size
-    ]
-    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
-
-
 def initial_model(
     tokenizer,
     init_from: str | None,
@@ -387,191 +336,3 @@ def initial_model(
     if text is not None:
         start_at_frequencies(model, text.piece_counts())
     return model
-
-
-def sentence_vectors(
-    output: Path,
-    files: list[Path],
-    teacher: str,
-    prefix: str,
-    count: int,
-    seed: int,
-    hidden_size: int,
-) -> tuple[list[str], torch.Tensor]:
-    """Draw sentences from the corpus and let the teacher encode them once; the vectors stay in `output`."""
-    sentences = sample_sentences(files, count, seed)
-    kept = output / "teacher.safetensors"
-    if not kept.exists():
-        folder = model_folder(teacher)
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-        if model.config.hidden_size != hidden_size:
-            raise CourseError(
-                f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 {hidden_size}차원입니다. "
-                "차원이 같은 teacher를 주십시오."
-            )
-        vectors = teacher_vectors(sentences, model, AutoTokenizer.from_pretrained(folder), prefix)
-        save_file({"vectors": vectors}, kept)
-    return sentences, load_file(kept)["vectors"]
-
-
-class Budget(TrainerCallback):
-    """Knows how much of the budget is used: gives the learning rate its factor and ends a run given in minutes."""
-
-    def __init__(self, minutes: float | None, steps: int | None, seconds: float = 0.0):
-        self.minutes, self.steps = minutes, steps
-        # Training time, with that of interrupted parts.
-        self.seconds_before = self.seconds = seconds
-
-    def progress(self, step: int) -> float:
-        return step / self.steps if self.steps else self.seconds / (60 * self.minutes)
-
-    def factor(self, step: int) -> float:
-        """Climb linearly over the first 5 % of the budget, then fall linearly to zero."""
-        climb, left = self.progress(step + 1) / WARMUP, 1 - self.progress(step)
-        return max(0.0, min(1.0, climb + 1e-3, left / (1 - WARMUP)))
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.started = time.monotonic()
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.seconds = self.seconds_before + time.monotonic() - self.started
-        if args.world_size > 1:
-            # All processes go by the first one's clock: they must stop after the same step.
-            self.seconds = broadcast(torch.tensor(self.seconds, device=args.device)).item()
-        if self.progress(state.global_step) >= 1:
-            control.should_training_stop = control.should_save = True
-
-
-class PrintLog(TrainerCallback):
-    """Print each row of the log as one line, with the speed."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if state.is_world_process_zero:
-            speed = logs["tokens"] / max(logs["seconds"] - self.seconds, 1e-9)
-            self.seconds = logs["seconds"]
-            losses = "  ".join(
-                f"{name} {value:.3f}" for name, value in logs.items() if "loss" in name
-            )
-            print(
-                f"{logs['step']:>7}  {losses}  lr {logs['learning_rate']:.1e}  {speed:,.0f} tokens/s",
-                flush=True,
-            )
-
-
-class PretrainingTrainer(Trainer):
-    """`transformers.Trainer` with masking on the device, a learning rate by budget, the losses apart, and a log in JSON lines."""
-
-    def __init__(
-        self,
-        *,
-        clock: Budget,
-        masking: Masking,
-        mlm_probability: tuple[float, float],
-        sentence_loss: SentenceVectorLoss | None,
-        sentence_weight: float,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.clock, self.masking, self.mlm_probability = clock, masking, mlm_probability
-        self.sentence_loss, self.sentence_weight = sentence_loss, sentence_weight
-        # Kept on the device until they are logged: reading a number waits for it.
-        self.parts: dict[str, list[torch.Tensor]] = {}
-        self.tokens: list[torch.Tensor] = []
-        self.part = 0  # of the step that is accumulated
-
-    def create_scheduler(self, num_training_steps, optimizer=None):
-        if self.lr_scheduler is None:
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer, self.clock.factor
-            )
-        return self.lr_scheduler
-
-    def get_batch_samples(self, epoch_iterator, num_batches, device):
-        """Mask all parts of a step before their masked tokens are counted."""
-        self.part = 0
-        batches = list(itertools.islice(epoch_iterator, num_batches))
-        first, last = self.mlm_probability
-        share = first + (last - first) * min(1, self.clock.progress(self.state.global_step))
-        for batch in batches:
-            ids, labels = self.masking(batch["input_ids"], batch.pop("place"), share)
-            batch |= {"input_ids": ids, "labels": labels}
-            # No more masks than this: the shapes of a step depend on nothing that the device knows.
-            if not self.masking.whole_word_mask:
-                most = len(ids) * max(1, round(share * ids.shape[1]))
-                batch["max_masked"] = -(-most // 64) * 64
-        return batches, self._get_num_items_in_batch(batches, device)
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        parts_of_step = self.args.world_size * self.args.gradient_accumulation_steps
-        sequences = len(inputs["input_ids"]) * parts_of_step
-        inputs = {**inputs, "num_sequences_in_batch": sequences}
-        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        parts = {
-            "masked_lm_loss": outputs.masked_lm_loss,
-            "next_sentence_loss": outputs.next_sentence_loss,
-        }
-        if self.sentence_loss:
-            bert = self.accelerator.unwrap_model(model).bert
-            draw = self.state.global_step * self.args.gradient_accumulation_steps + self.part
-            draw = draw * self.args.world_size + self.args.process_index
-            with self.compute_loss_context_manager():
-                parts["sentence_loss"] = self.sentence_loss(bert, draw)
-            share = self.sentence_weight / self.args.gradient_accumulation_steps
-            loss = loss + share * parts["sentence_loss"]
-            self.part += 1
-        for name, value in parts.items():
-            self.parts.setdefault(name, []).append(value.detach())
-        self.tokens.append(inputs["attention_mask"].sum() * self.args.world_size)
-        return (loss, outputs) if return_outputs else loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" not in logs:
-            return  # the Trainer's closing summary, wrong for a resumed run
-        logs = {
-            "step": self.state.global_step,
-            "loss": logs["loss"],
-            "learning_rate": logs["learning_rate"],
-        }
-        means = torch.stack([torch.stack(values).mean() for values in self.parts.values()])
-        logs |= zip(self.parts, reduce(means, "mean").tolist(), strict=True)
-        logs |= {"tokens": int(sum(self.tokens)), "seconds": round(self.clock.seconds, 2)}
-        self.parts, self.tokens = {}, []
-        if self.is_world_process_zero():
-            with open(Path(self.args.output_dir) / LOG, "a", encoding="utf-8") as file:
-                file.write(json.dumps(logs) + "\n")
-        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
-
-
-def read_log(output: str | os.PathLike) -> list[dict]:
-    """Read a run's log: a row for every `logging_steps` steps, losses averaged and tokens counted over them."""
-    path = Path(output) / LOG
-    return (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        if path.exists()
-        else []
-    )
-
-
-def rewind_log(output: Path, checkpoint: str | None) -> float:
-    """Drop the rows that a resumed run will write again; give the training time before, in seconds."""
-    step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
-    rows = [row for row in read_log(output) if row["step"] <= step]
-    (output / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return rows[-1]["seconds"] if rows else 0.0
-
-
-def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
-    """Save weights, config and tokenizer so that every BERT class of transformers loads them."""
-    model.config._attn_implementation = (
-        None  # what suited this machine's training is no property of the model
-    )
-    # BERT's usual dropout, for those who fine-tune: only pretraining goes without.
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
-    model.save_pretrained(folder)
-    # What the last call truncated or padded to is no property of the tokenizer either.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.save_pretrained(folder)

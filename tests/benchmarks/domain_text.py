@@ -56,7 +56,8 @@ def run(start: str, text: str, seed: int, steps: int, heldout: dict) -> dict:
     from transformers import BertForMaskedLM
 
     from helpers.course import be_quiet
-    from helpers.korean_pretraining.train import pretrain, read_log
+    from helpers.korean_pretraining.run_folder import read_log
+    from helpers.korean_pretraining.train import pretrain
     from helpers.resources import load_model, load_tokenizer
 
     be_quiet("local")

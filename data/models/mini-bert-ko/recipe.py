@@ -12,7 +12,8 @@ import typer
 
 from helpers.course import be_quiet
 from helpers.korean_pretraining.stages import Stage
-from helpers.korean_pretraining.train import PrintLog, pretrain
+from helpers.korean_pretraining.train import pretrain
+from helpers.korean_pretraining.trainer import PrintLog
 from helpers.resources import load_tokenizer
 
 E5 = "intfloat/multilingual-e5-small"

@@ -1,0 +1,93 @@
+"""The folder of a pretraining run: what lies in it, who may write to it, where a run goes on."""
+
+import json
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from helpers import CourseError
+
+LOG = "log.jsonl"
+SETTINGS = "settings.json"
+
+
+def check_output(output: Path, settings: dict, resume: bool) -> str | None:
+    """Check the folder against overwriting and mixing runs; give the checkpoint to go on from, if there is one."""
+    record = output / SETTINGS
+    if not resume:
+        if record.exists() or list(output.glob("*.safetensors")):
+            raise CourseError(
+                f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, 새로 하려면 다른 폴더를 주십시오."
+            )
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CourseError(
+                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
+            ) from error
+        return None
+    if not record.exists():
+        raise CourseError(f"'{output}'에 이어서 할 학습이 없습니다. --resume 없이 시작해 주십시오.")
+    before = json.loads(record.read_text(encoding="utf-8"))
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if changed:
+        name = changed[0]
+        raise CourseError(
+            f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 {settings[name]}). 처음 값을 주십시오."
+        )
+    return last_checkpoint(output)
+
+
+def lock_folder(output: Path) -> FileLock:
+    """Make sure that no other run writes to this folder; the lock ends with the process, however it ends."""
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CourseError(
+            f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 주십시오."
+        ) from error
+    return lock
+
+
+def last_checkpoint(output: Path) -> str | None:
+    """Give the newest whole checkpoint; one cut off while it was being written has no trainer state yet."""
+    whole = [
+        path.parent
+        for path in output.glob("checkpoint-*/trainer_state.json")
+        if path.stat().st_size
+    ]
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+
+
+def read_log(output: str | os.PathLike) -> list[dict]:
+    """Read a run's log: a row for every `logging_steps` steps, losses averaged and tokens counted over them."""
+    path = Path(output) / LOG
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )
+
+
+def rewind_log(output: Path, checkpoint: str | None) -> float:
+    """Drop the rows that a resumed run will write again; give the training time before, in seconds."""
+    step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
+    rows = [row for row in read_log(output) if row["step"] <= step]
+    (output / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return rows[-1]["seconds"] if rows else 0.0
+
+
+def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
+    """Save weights, config and tokenizer so that every BERT class of transformers loads them."""
+    model.config._attn_implementation = (
+        None  # what suited this machine's training is no property of the model
+    )
+    # BERT's usual dropout, for those who fine-tune: only pretraining goes without.
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
+    model.save_pretrained(folder)
+    # What the last call truncated or padded to is no property of the tokenizer either.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
