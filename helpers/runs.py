@@ -1,10 +1,21 @@
-"""Logs of runs that took too long for a notebook: JSON lines, each stamped with the weights it started from."""
+"""What long runs leave: a folder for their result, and logs in JSON lines, stamped with the weights they started from."""
 
 import json
 import os
 from pathlib import Path
 
+from helpers import CourseError
 from helpers.resources import model_folder, sha256
+
+
+def make_folder(folder: str | os.PathLike) -> None:
+    """Make a folder for a result, before the minutes of training. Raises CourseError where that cannot be."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CourseError(
+            f"'{folder}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
+        ) from error
 
 
 def weights_of(model: str | os.PathLike) -> str:

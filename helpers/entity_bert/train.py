@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,7 @@ from helpers.entity_bert.spans import (
     read_examples,
 )
 from helpers.resources import load_model, load_tokenizer
+from helpers.runs import make_folder
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster the new layers learn than the pretrained ones
@@ -248,12 +248,7 @@ def evaluate(
     add_special_tokens(tokenizer, variant)
     encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
     if output:
-        try:
-            Path(output).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CourseError(
-                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
-            ) from error
+        make_folder(output)
     start = time.perf_counter()
     trained, tokenizer = train(
         examples, variant, model, seed, labels=labels, settings=settings, callbacks=callbacks

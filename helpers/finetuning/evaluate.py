@@ -15,6 +15,7 @@ from helpers.finetuning.sentiment import Sentiment
 from helpers.finetuning.similarity import Similarity
 from helpers.finetuning.tasks import Task
 from helpers.finetuning.train import train_together
+from helpers.runs import make_folder
 
 TASKS: dict[str, Task] = {
     task.name: task for task in (Sentiment(), Similarity(), Entities(), Reading())
@@ -100,12 +101,7 @@ def evaluate(
     seen = {name: task.read(train_files[name], "train") for name, task in tasks.items()}
     unseen = {name: task.read(test_files[name], "test") for name, task in tasks.items()}
     if output:
-        try:
-            Path(output).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CourseError(
-                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
-            ) from error
+        make_folder(output)
     start = time.perf_counter()
     if method == "baseline":
         predictions = {name: BASELINES[name](seen[name], unseen[name]) for name in tasks}

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from helpers import CourseError
+from helpers.runs import make_folder
 
 LOG = "log.jsonl"
 SETTINGS = "settings.json"
@@ -20,12 +21,7 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
             raise CourseError(
                 f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, 새로 하려면 다른 폴더를 주십시오."
             )
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CourseError(
-                f"'{output}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
-            ) from error
+        make_folder(output)
         return None
     if not record.exists():
         raise CourseError(f"'{output}'에 이어서 할 학습이 없습니다. --resume 없이 시작해 주십시오.")

@@ -149,25 +149,16 @@ def padded(name: str, seed: int, epochs: float) -> dict:
 
 def timed(name: str, seed: int, options: dict) -> dict:
     """Train on the embedded data; the clock counts the steps only."""
-    import time
-
-    from transformers import TrainerCallback
+    from recipe_2021 import Stopwatch
 
     from helpers.course import be_quiet
     from helpers.finetuning.train import train
 
-    class Clock(TrainerCallback):
-        def on_train_begin(self, *arguments, **kwargs):
-            self.start = time.perf_counter()
-
-        def on_train_end(self, *arguments, **kwargs):
-            self.seconds = time.perf_counter() - self.start
-
     be_quiet("local")
-    clock = Clock()
+    clock = Stopwatch()
     ((task, (seen, unseen)),) = [item for item in embedded().items() if item[0].name == name]
     tuned = train(task, seen, seed=seed, callbacks=[clock], **options)
-    rate = options["epochs"] * len(seen) / clock.seconds
+    rate = options["epochs"] * len(seen) / clock.seconds()
     return {"examples_per_second": rate, task.score: tuned.metrics(unseen)[task.score]}
 
 

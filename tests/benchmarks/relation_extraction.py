@@ -58,7 +58,7 @@ def split_pairs(source: str, folder: Path, share: float = 0.2, seed: int = 0) ->
 
 def ours(train: str, test: str, epochs: float, batch_size: int) -> dict:
     """Train and measure as the lesson does; the clock counts the steps only."""
-    from transformers import TrainerCallback
+    from recipe_2021 import Stopwatch
 
     from helpers.course import be_quiet
     from helpers.entity_bert.metrics import label_names
@@ -66,15 +66,8 @@ def ours(train: str, test: str, epochs: float, batch_size: int) -> dict:
     from helpers.entity_bert.train import Settings
     from helpers.entity_bert.train import train as train_model
 
-    class Clock(TrainerCallback):
-        def on_train_begin(self, *arguments, **kwargs):
-            self.start = time.perf_counter()
-
-        def on_train_end(self, *arguments, **kwargs):
-            self.seconds = time.perf_counter() - self.start
-
     be_quiet("local")
-    clock, examples, unseen = Clock(), read_examples(train), read_examples(test)
+    clock, examples, unseen = Stopwatch(), read_examples(train), read_examples(test)
     model, tokenizer = train_model(
         examples,
         VARIANT,
@@ -82,7 +75,7 @@ def ours(train: str, test: str, epochs: float, batch_size: int) -> dict:
         settings=Settings(epochs=epochs, batch_size=batch_size),
         callbacks=[clock],
     )
-    return measured(model, tokenizer, unseen, clock.seconds)
+    return measured(model, tokenizer, unseen, clock.seconds())
 
 
 def straightforward(train: str, test: str, epochs: float, batch_size: int) -> dict:

@@ -1,5 +1,5 @@
 // (c) The chatbot over the course's pairs: helpers.views.chat.ChatWindow and SimilarityChatbot.search.
-import { dot, element, fetchFloats, fetchJson, loadModel, loadTokenizer, place, sentenceEncoder, withProgress } from "./common.js";
+import { dot, element, loadChat, place } from "./common.js";
 
 const LIMIT = 300; // characters of a message that are shown
 const TURNS = 50; // messages that are kept
@@ -32,15 +32,7 @@ export function reply(candidates, retries, threshold) {
 
 export async function start() {
   const root = place("chat");
-  const [encode, chat, vectors] = await withProgress(root, "문장 인코더", async (report) => {
-    const [chat, vectors, tokenizer, run] = await Promise.all([
-      fetchJson("data/chat.json"),
-      fetchFloats("data/vectors.bin"),
-      loadTokenizer("mini-sentence-ko"),
-      loadModel("mini-sentence-ko", "AutoModel", report),
-    ]);
-    return [sentenceEncoder(tokenizer, run), chat, vectors];
-  });
+  const [encode, chat, vectors] = await loadChat(root);
   let turns = []; // {query, candidates, retries}
 
   const shown = element("div", { class: "demo-chat", tabindex: 0, role: "log", "aria-label": "대화" });

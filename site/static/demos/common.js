@@ -176,6 +176,18 @@ export function best(logits, count = 5) {
   return found.map(([i, value]) => [i, Math.exp(value - highest) / sum]);
 }
 
+/** The sentence encoder, the course's questions and answers, and the questions' vectors. */
+export const loadChat = (root) =>
+  withProgress(root, "문장 인코더", async (report) => {
+    const [chat, vectors, tokenizer, run] = await Promise.all([
+      fetchJson("data/chat.json"),
+      fetchFloats("data/vectors.bin"),
+      loadTokenizer("mini-sentence-ko"),
+      loadModel("mini-sentence-ko", "AutoModel", report),
+    ]);
+    return [sentenceEncoder(tokenizer, run), chat, vectors];
+  });
+
 /** The mean of the token vectors, of length 1; zeros for text without a token the model knows. */
 export function sentenceEncoder(tokenizer, run, limit = 128) {
   const special = new Set(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);

@@ -1,5 +1,5 @@
 // (d) Two sentences, one similarity, and where they lie among the course's questions.
-import { dot, element, fetchFloats, fetchJson, latest, loadModel, loadTokenizer, place, sentenceEncoder, withProgress } from "./common.js";
+import { dot, element, latest, loadChat, place } from "./common.js";
 import { search } from "./chat.js";
 
 const NAMES = ["첫째 문장", "둘째 문장"];
@@ -21,15 +21,7 @@ export function project(map, vector) {
 
 export async function start() {
   const root = place("similarity");
-  const [encode, chat, vectors] = await withProgress(root, "문장 인코더", async (report) => {
-    const [chat, vectors, tokenizer, run] = await Promise.all([
-      fetchJson("data/chat.json"),
-      fetchFloats("data/vectors.bin"),
-      loadTokenizer("mini-sentence-ko"),
-      loadModel("mini-sentence-ko", "AutoModel", report),
-    ]);
-    return [sentenceEncoder(tokenizer, run), chat, vectors];
-  });
+  const [encode, chat, vectors] = await loadChat(root);
   const boxes = NAMES.map((name, i) =>
     element("input", { type: "text", id: `similarity-${i}`, autocomplete: "off", maxlength: 300, oninput: () => draw() }),
   );
