@@ -1,16 +1,18 @@
-"""How mini-bert-ko is made from its text in one run; the weights that lie here are older, see README.md.
+"""How mini-bert-ko is made from its text; the weights that lie here are older, see README.md.
 
     python data/models/mini-bert-ko/recipe.py 8 wiki_*.txt.xz                    # minutes on a data-centre GPU
     python data/models/mini-bert-ko/recipe.py 300 wiki_*.txt.xz --batch-size 96  # minutes on two CPU cores
 
-An interrupted run goes on with --resume; the model then lies in work/mini-bert-ko/taught.
+An interrupted run goes on with --resume. The model, in fp16, then lies in work/mini-bert-ko/shipped.
 """
 
 from pathlib import Path
 
 import typer
+from transformers import BertForPreTraining
 
 from helpers.course import be_quiet
+from helpers.korean_pretraining.run_folder import SETTINGS
 from helpers.korean_pretraining.stages import Stage
 from helpers.korean_pretraining.train import pretrain
 from helpers.korean_pretraining.trainer import PrintLog
@@ -46,12 +48,12 @@ def main(
         stages=[Stage(0.75, ("windows",), 64), Stage(0.25, ("pairs", "sentences"), 128)],
         compile=True,
         save_steps=500,
-        resume=resume and (WORK / "read" / "settings.json").exists(),
+        resume=resume and (WORK / "read" / SETTINGS).exists(),
         time_machine=WORK / "time_machine.json",
         callbacks=[PrintLog()],
         **common,
     )
-    pretrain(
+    taught = pretrain(
         files,
         WORK / "taught",
         minutes=minutes / 10,
@@ -61,9 +63,13 @@ def main(
         teacher=e5,
         teacher_prefix="query: ",
         teacher_sentences=20_000,
+        resume=resume and (WORK / "taught" / SETTINGS).exists(),
         callbacks=[PrintLog()],
         **common,
     )
+    model = BertForPreTraining.from_pretrained(taught.folder, use_safetensors=True)
+    model.half().save_pretrained(WORK / "shipped")
+    tokenizer.save_pretrained(WORK / "shipped")
 
 
 if __name__ == "__main__":
