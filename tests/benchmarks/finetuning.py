@@ -21,6 +21,7 @@ from helpers import CourseError
 SIZES = (50, 100, 200)
 LEAST = {"sentiment": 120, "similarity": 40, "entities": 40, "reading": 20}  # steps
 RATES, RATE = (2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3), 2e-4
+EPOCHS = 8  # as in the lesson
 DEV = 300  # of the training reviews are trained on, the rest is the dev set
 STEPS = 100  # of each task, alone or together with the others
 NSMC_EPOCHS, QUESTIONS = 1, 1000
@@ -93,13 +94,12 @@ def tune(chosen) -> None:
     ((task, (reviews, _)),) = [item for item in embedded().items() if item[0].name == "sentiment"]
     shuffled = random.Random(0).sample(reviews, len(reviews))
     parts = {task: (shuffled[:DEV], shuffled[DEV:])}
+    changes = [{"learning_rate": rate} for rate in RATES]
+    changes += [{"learning_rate": RATE, "frozen_layers": frozen} for frozen in (3, 6)]
+    changes += [{"learning_rate": RATE, "layer_decay": decay} for decay in (0.9, 0.7)]
     for seed in range(chosen.seeds):
-        for rate in RATES:
-            run_missing("embedded-dev", parts, seed, learning_rate=rate)
-        for frozen in (3, 6):
-            run_missing("embedded-dev", parts, seed, learning_rate=RATE, frozen_layers=frozen)
-        for decay in (0.9, 0.7):
-            run_missing("embedded-dev", parts, seed, learning_rate=RATE, layer_decay=decay)
+        for change in changes:
+            run_missing("embedded-dev", parts, seed, epochs=EPOCHS, **change)
 
 
 PARTS = {"curves": curves, "tune": tune, "together": together}
