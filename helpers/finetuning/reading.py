@@ -31,36 +31,41 @@ def read_reading(path: str | os.PathLike, split: str | None = None) -> Examples:
     split: only the titles whose `split` says so, if there are any.
     Raises CourseError for a file that is no such JSON or has no question left.
     """
-    examples, refused = [], []
     try:
         articles = choose_split(
             json.loads(read_text(path))["data"], split, lambda article: article.get("split")
         )
-        for article in articles:
-            for paragraph in article["paragraphs"]:
-                context, places = clean(paragraph["context"])
-                for entry in paragraph["qas"]:
-                    name, question = str(entry["id"]), clean(entry["question"])[0]
-                    stated = [] if entry.get("is_impossible") else entry["answers"]
-                    spans = [
-                        find_answer(context, clean(answer["text"])[0], start)
-                        for answer in stated
-                        for start in [bisect_right(places, int(answer["answer_start"])) - 1]
-                    ]
-                    if None in spans:
-                        refused.append(f"{name}: 답이 본문의 적힌 자리에 없습니다.")
-                    elif not question.strip() or not context.strip():
-                        refused.append(f"{name}: 질문이나 본문이 비어 있습니다.")
-                    else:
-                        example = {"id": name, "question": question, "context": context}
-                        examples.append({**example, "answers": spans})
+        found = reading_examples(p for article in articles for p in article["paragraphs"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CourseError(
             f"'{path}'은(는) SQuAD 형식(data, paragraphs, qas)의 JSON 파일이 아닙니다. 형식을 "
             f"확인하십시오({type(error).__name__}: {error})."
         ) from error
-    if not examples:
+    if not found:
         raise CourseError(f"'{path}'에 쓸 수 있는 질문이 없습니다. 질문과 답을 확인하십시오.")
+    return found
+
+
+def reading_examples(paragraphs: Iterable[dict]) -> Examples:
+    """The examples of SQuAD's paragraphs: a `context` and its `qas` each."""
+    examples, refused = [], []
+    for paragraph in paragraphs:
+        context, places = clean(paragraph["context"])
+        for entry in paragraph["qas"]:
+            name, question = str(entry["id"]), clean(entry["question"])[0]
+            stated = [] if entry.get("is_impossible") else entry["answers"]
+            spans = [
+                find_answer(context, clean(answer["text"])[0], start)
+                for answer in stated
+                for start in [bisect_right(places, int(answer["answer_start"])) - 1]
+            ]
+            if None in spans:
+                refused.append(f"{name}: 답이 본문의 적힌 자리에 없습니다.")
+            elif not question.strip() or not context.strip():
+                refused.append(f"{name}: 질문이나 본문이 비어 있습니다.")
+            else:
+                example = {"id": name, "question": question, "context": context}
+                examples.append({**example, "answers": spans})
     return Examples(examples, refused)
 
 

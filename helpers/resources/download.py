@@ -155,15 +155,22 @@ def _hub_table(resource: Resource) -> Path:
     part.mkdir(parents=True)
     for split, paths in files.items():
         rows = datasets.load_dataset("parquet", data_files=paths, split="train")
-        names = {
-            column: feature.names
-            for column, feature in rows.features.items()
-            if isinstance(feature, datasets.ClassLabel)
-        }
-        table = [{**row, **{c: names[c][row[c]] for c in names}} for row in rows]
+        features = rows.features
+        table = [{c: _named(features[c], value) for c, value in row.items()} for row in rows]
         with (part / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
             json.dump(table, file, ensure_ascii=False)
     return part.replace(target)
+
+
+def _named(feature: Any, value: Any) -> Any:
+    """The names of a class or of a list of classes; any other value as it is."""
+    import datasets
+
+    if isinstance(feature, datasets.ClassLabel):
+        return feature.names[value]
+    if isinstance(getattr(feature, "feature", None), datasets.ClassLabel):
+        return [feature.feature.names[number] for number in value]
+    return value
 
 
 def _hub_parquet(resource: Resource) -> list[Path]:

@@ -29,25 +29,21 @@ NSMC_EPOCHS, QUESTIONS = 1, 1000
 
 def embedded() -> dict:
     """{task: (training examples, test examples)} of the course's own data."""
+    from helpers.finetuning.data import read_data
     from helpers.finetuning.evaluate import TASKS
-    from helpers.resources import data_path
 
-    files = {
-        name: (data_path(source),) * 2
-        for name, source in (
-            ("sentiment", "sentiment-reviews"),
-            ("similarity", "similarity-pairs"),
-            ("reading", "reading-passages"),
-        )
+    names = {
+        "sentiment": "sentiment-reviews",
+        "similarity": "similarity-pairs",
+        "entities": "entity-sentences",
+        "reading": "reading-passages",
     }
-    folder = data_path("entity-sentences")
-    files["entities"] = folder / "entities_train.tsv", folder / "entities_test.tsv"
     return {
-        TASKS[name]: (
-            TASKS[name].read(files[name][0], "train"),
-            TASKS[name].read(files[name][1], "test"),
+        TASKS[task]: (
+            read_data(TASKS[task], name, "train"),
+            read_data(TASKS[task], name, "test"),
         )
-        for name in TASKS
+        for task, name in names.items()
     }
 
 
