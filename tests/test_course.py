@@ -100,6 +100,15 @@ def test_ci_never_computes_on_a_gpu(monkeypatch):
     assert course.device_name("local") == "cuda"
 
 
+def test_a_torch_that_cannot_tell_computes_without_bf16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert course.bf16_supported()
+    for unit in ("avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{unit}_supported", raising=False)
+    assert not course.bf16_supported()
+
+
 @pytest.mark.parametrize("name, offline", [("ci", True), ("local", True), ("full", False)])
 def test_only_the_full_profile_may_use_the_hub(profile, name, offline):
     import datasets.config

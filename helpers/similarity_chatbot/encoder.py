@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModel
 
 from helpers import CourseError
-from helpers.course import bf16_supported, device_name, profile_name
+from helpers.course import bf16_supported, device_name, processor_has, profile_name
 from helpers.resources import check_pair, load_model, load_tokenizer
 
 POOLINGS = ("mean", "cls", "pooler")
@@ -51,7 +51,7 @@ class SentenceEncoder:
         self.max_length = min(max_length, model.config.max_position_embeddings)
         if bf16 is None:
             # On a GPU and on CPUs with matrix units (AMX) the rounding would depend on the batch.
-            rounds_alike = model.device.type == "cpu" and not torch.cpu._is_amx_tile_supported()
+            rounds_alike = model.device.type == "cpu" and not processor_has("amx_tile")
             bf16 = rounds_alike and bf16_supported()
         self.bf16 = bf16
 
