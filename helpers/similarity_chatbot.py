@@ -30,6 +30,7 @@ from transformers import AutoModel, PrinterCallback, Trainer, TrainerCallback, T
 from usearch.index import Index
 
 from helpers import CourseError
+from helpers.architectures import max_tokens
 from helpers.course import bf16_supported, device_name, keep_memory, profile_name
 from helpers.resources import check_pair, data_path, load_model, load_tokenizer
 
@@ -67,7 +68,7 @@ class SentenceEncoder:
             raise CourseError("이 모델에는 풀러(pooler)가 없습니다. mean이나 cls를 고르십시오.")
         check_pair(model, tokenizer)
         self.model, self.tokenizer, self.pooling = model.eval(), tokenizer, pooling
-        self.max_length = min(max_length, model.config.max_position_embeddings)
+        self.max_length = min(max_length, max_tokens(model.config))
         if bf16 is None:
             # On a GPU and on CPUs with matrix units (AMX) the rounding would depend on the batch.
             rounds_alike = model.device.type == "cpu" and not torch.cpu._is_amx_tile_supported()
