@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from helpers import CourseError
+from helpers.architectures import fit_length
 from helpers.course import (
     bf16_supported,
     device_name,
@@ -36,7 +37,7 @@ from helpers.entity_bert.spans import (
     make_example,
     read_examples,
 )
-from helpers.resources import load_model, load_tokenizer
+from helpers.resources import load_config, load_model, load_tokenizer
 from helpers.runs import make_folder
 
 WARMUP = 0.1  # of all steps
@@ -86,20 +87,17 @@ def train(
         label2id={label: number for number, label in names.items()},
         attention_probs_dropout_prob=0.0,  # drawing its masks would cost a sixth of the time
     )
-    longest = net.config.max_position_embeddings
-    if settings.max_length > longest:
-        raise CourseError(
-            f"모델은 {longest}토큰까지만 읽습니다. max_length를 그 이하로 줄이십시오."
-        )
+    max_length = fit_length(settings.max_length, net.config, WIDTH)
     if add_special_tokens(tokenizer, variant):  # new rows are drawn around the mean of the old ones
         net.resize_token_embeddings(len(tokenizer))
     if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
         net.set_attn_implementation("eager")
-    rows = encode_all(tokenizer, examples, variant, settings.max_length)
+    rows = encode_all(tokenizer, examples, variant, max_length)
     for row, example in zip(rows, examples, strict=True):
         row["labels"] = net.config.label2id[example["label"]]
-    new = [p for name, p in net.named_parameters() if not name.startswith("bert.")]
-    old = list(net.bert.parameters())
+    encoder = f"{net.base_model_prefix}."
+    new = [p for name, p in net.named_parameters() if not name.startswith(encoder)]
+    old = list(net.base_model.parameters())
     optimizer = torch.optim.AdamW(
         [
             {"params": old, "lr": settings.learning_rate},
@@ -189,6 +187,7 @@ def predict(
 
     Raises CourseError for a span that does not fit.
     """
+    max_length = fit_length(max_length, model.config, WIDTH)
     rows = encode_all(tokenizer, examples, model.config.entity_variant, max_length)
     return predict_rows(model, tokenizer, rows)
 
@@ -246,6 +245,8 @@ def evaluate(
     labels = label_names(examples, unseen)
     tokenizer = load_tokenizer(model)
     add_special_tokens(tokenizer, variant)
+    longest = fit_length(settings.max_length, load_config(model), WIDTH)
+    settings = replace(settings, max_length=longest)
     encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
     if output:
         make_folder(output)

@@ -23,7 +23,9 @@ class SharedEncoder(nn.Module):
         self.models = nn.ModuleDict(models)
         first, *others = self.models.values()
         for model in others:
-            model.bert.embeddings, model.bert.encoder = first.bert.embeddings, first.bert.encoder
+            for name, part in first.base_model.named_children():
+                if name != "pooler":
+                    setattr(model.base_model, name, part)
 
     def forward(self, task: str, **batch: torch.Tensor) -> Any:
         return self.models[task](**batch)

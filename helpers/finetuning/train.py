@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    BertConfig,
     PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
 
+from helpers.architectures import fit_length
 from helpers.course import (
     bf16_supported,
     device_name,
@@ -27,8 +27,8 @@ from helpers.course import (
 )
 from helpers.finetuning.files import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
-from helpers.finetuning.tasks import Settings, Task
-from helpers.resources import load_model, load_tokenizer, model_folder
+from helpers.finetuning.tasks import WIDTH, Settings, Task
+from helpers.resources import load_config, load_model, load_tokenizer
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster pooler and head learn than the pretrained layers
@@ -49,11 +49,19 @@ class FineTuned:
         example = dict(zip(self.task.columns, (text for text, _ in cleaned), strict=True))
         return self.task.put_back(self.predict([example])[0], texts[-1], cleaned[-1][1])
 
+    def encode(self, examples: Sequence[dict], labels: bool) -> list[dict]:
+        """The task's rows for this model; RoBERTa has one type for both texts of a pair."""
+        config = self.model.config
+        rows = self.task.encode(self.tokenizer, examples, config, self.max_length, labels)
+        for row in rows if config.type_vocab_size == 1 else ():
+            row["token_type_ids"] = [0] * len(row["input_ids"])
+        return rows
+
     @torch.inference_mode()
     def predict(self, examples: Sequence[dict], batch_size: int = 32) -> list:
         """One prediction an example; the longest rows go first, so that little is padded."""
         task, model = self.task, self.model
-        rows = task.encode(self.tokenizer, examples, model.config, self.max_length, labels=False)
+        rows = self.encode(examples, labels=False)
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]["input_ids"]))
         logits: list = [None] * len(rows)
         learning = model.training
@@ -114,10 +122,10 @@ def train_together(
     tuned, rows, groups = {}, [], []
     for (task, examples), each in zip(tasks.items(), own, strict=True):
         net = new_head(task, tokenizer, examples, model, untrained, device)
-        length = min(each.max_length, net.config.max_position_embeddings)
+        length = fit_length(each.max_length, net.config, WIDTH)
         net.config.finetuning_length = length
         tuned[task.name] = FineTuned(task, net, tokenizer, length)
-        encoded = task.encode(tokenizer, examples, net.config, length, labels=True)
+        encoded = tuned[task.name].encode(examples, labels=True)
         groups.append(range(len(rows), len(rows) + len(encoded)))
         rows += [{**row, "task": task.name} for row in encoded]
     parts = zip(groups, own, strict=True)
@@ -154,12 +162,12 @@ def new_head(
 ) -> Any:
     """A BERT under the task's head, whose config knows what the head needs."""
     options = task.head_options(tokenizer, examples)
-    config = BertConfig.from_pretrained(model_folder(model), **options)
+    config = load_config(model, **options)
     # Drawing the masks of the attention's dropout would cost a sixth of the time.
     config.update({"attention_probs_dropout_prob": 0.0} | options)
     net = load_model(task.head, model, config=config)
     if untrained:
-        net = task.head(config)
+        net = type(net)(config)
     if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
         net.set_attn_implementation("eager")
     return net
@@ -231,9 +239,9 @@ def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[di
 
 def depth_of(name: str, new: int) -> int:
     """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3; 0: the embeddings, `new`: a head."""
-    if ".bert.embeddings." in f".{name}":
+    if re.search(r"\.embeddings(_project)?\.", name):  # ELECTRA widens its embeddings
         return 0
-    layer = re.search(r"\bbert\.encoder\.layer\.(\d+)\.", name)
+    layer = re.search(r"\.encoder\.layer\.(\d+)\.", name)
     return int(layer[1]) + 1 if layer else new
 
 

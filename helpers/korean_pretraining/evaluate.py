@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers import CourseError
+from helpers.architectures import fit_length, mask_scores
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.stages import pad_batch
 
@@ -59,7 +60,7 @@ def masked_accuracy(
     if max_sentences is not None and max_sentences < len(sentences):
         chosen = random.Random(seed).sample(range(len(sentences)), max_sentences)
         sentences = [sentences[i] for i in sorted(chosen)]
-    length = min(max_length, model.config.max_position_embeddings)
+    length = fit_length(max_length, model.config)
     # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on an empty text.
     encoded = tokenizer([*sentences, ""], truncation=True, max_length=length)
     examples = []
@@ -99,7 +100,7 @@ def masked_accuracy(
         hidden = model.base_model(
             input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
         ).last_hidden_state
-        scores = model.cls.predictions(hidden[masked.to(model.device)]).float().cpu()
+        scores = mask_scores(model, hidden[masked.to(model.device)]).float().cpu()
         total["nll"] += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
         # Not by counting better scores: equal ones, or NaN, would make every guess the best.
         best = scores.topk(5).indices

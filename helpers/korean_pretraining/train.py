@@ -47,7 +47,7 @@ from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.time_machine import TimeMachine
 from helpers.korean_pretraining.trainer import Budget, PretrainingTrainer
 from helpers.korean_pretraining.wordpiece import train_wordpiece
-from helpers.resources import model_folder
+from helpers.resources import load_model, load_tokenizer, model_folder
 
 ENDLESS = 10**7  # steps: with minutes it is the clock that stops the run
 
@@ -320,12 +320,11 @@ def initial_model(
         model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
     else:
         folder = model_folder(init_from)
-        source_tokenizer = AutoTokenizer.from_pretrained(folder)
+        source_tokenizer = load_tokenizer(folder)
         if source_tokenizer.get_vocab() == tokenizer.get_vocab():
-            return BertForPreTraining.from_pretrained(
+            return load_model(
+                BertForPreTraining,
                 folder,
-                dtype=torch.float32,
-                use_safetensors=True,
                 hidden_dropout_prob=0.0,
                 attention_probs_dropout_prob=0.0,
             )

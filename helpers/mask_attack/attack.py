@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from helpers import CourseError
+from helpers.architectures import mask_scores, max_tokens
 from helpers.mask_attack import masks
 
 METHODS = ("bert-attack", "bae-r", "bae-i", "random")
@@ -178,7 +179,7 @@ def suggestions(
         return [[other] for other in recombined(model, tokenizer, now, place, top_k)]
     tail = word[len(word.rstrip(".,!?~…")) :] if method == "bae-r" else ""
     mask = [tokenizer.mask_token + tail] if method == "bae-r" else [word, tokenizer.mask_token]
-    limit = model.config.max_position_embeddings
+    limit = max_tokens(model.config)
     row = masks.encode(tokenizer, join(now, place, mask), max_length=limit)
     ((_, scores),) = masks.masked_log_probs(model, tokenizer, [row])
     pieces = tokenizer.convert_ids_to_tokens(scores[0].topk(4 * top_k).indices.tolist())
@@ -199,14 +200,14 @@ def recombined(
     index = sum(len(held) for held in now[:place])
     encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
     spots = [i for i, owner in enumerate(encoded.word_ids()) if owner == index]
-    if encoded["input_ids"].shape[1] > model.config.max_position_embeddings:
+    if encoded["input_ids"].shape[1] > max_tokens(model.config):
         raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
     pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0, spots].tolist())
     open_spots = [piece.removeprefix("##").isalpha() for piece in pieces]
     if not any(open_spots) or sum(open_spots) > MAX_PIECES or tokenizer.unk_token in pieces:
         return []
     hidden = model.base_model(**encoded.to(model.device)).last_hidden_state[0, spots]
-    scores = model.cls.predictions(hidden).float().log_softmax(-1).cpu()
+    scores = mask_scores(model, hidden).float().log_softmax(-1).cpu()
     choices = []
     width = top_k if sum(open_spots) == 1 else max(3, round(top_k ** (1 / sum(open_spots))) + 1)
     for row, piece, is_open in zip(scores, pieces, open_spots, strict=True):

@@ -1,5 +1,6 @@
 """A text classifier on top of a BERT: the victim of the attack, and of use wherever texts have labels."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from transformers import BertModel, BertPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
+from helpers.architectures import HeadOnEncoder, max_tokens
 from helpers.course import bf16_supported, keep_memory
 from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
 
 
-class MeanPoolingClassifier(BertPreTrainedModel):
-    """A BERT and one linear layer over the mean of its token vectors.
+class MeanPoolingClassifier(HeadOnEncoder):
+    """A BERT (or RoBERTa, ELECTRA) and one linear layer over the mean of its token vectors.
 
     `BertForSequenceClassification` reads [CLS] through the pooler. In a small BERT trained for a few
     hours that vector says little about a text, and from a few hundred texts it learns much less.
@@ -27,7 +28,6 @@ class MeanPoolingClassifier(BertPreTrainedModel):
 
     def __init__(self, config: Any):
         super().__init__(config)
-        self.bert = BertModel(config, add_pooling_layer=False)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
@@ -40,7 +40,7 @@ class MeanPoolingClassifier(BertPreTrainedModel):
         labels: torch.Tensor | None = None,
     ) -> SequenceClassifierOutput:
         """Logits [batch, classes], and the cross-entropy where `labels` [batch] are given."""
-        hidden = self.bert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        hidden = self.base_model(input_ids, attention_mask, token_type_ids).last_hidden_state
         mask = attention_mask[..., None].to(hidden.dtype)
         logits = self.classifier(self.dropout((hidden * mask).sum(1) / mask.sum(1))).float()
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
@@ -106,7 +106,7 @@ def train_classifier(
     if model.device.type == "cpu":
         # PyTorch's fused attention is slow there for short sequences and small heads.
         model.set_attn_implementation("eager")
-    max_length = min(max_length, model.config.max_position_embeddings)
+    max_length = min(max_length, max_tokens(model.config))
     rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     steps = epochs * -(-len(rows) // batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
@@ -129,7 +129,7 @@ def train_classifier(
 def read_reviews(path: str | Path) -> pd.DataFrame:
     """Read a TSV of labelled texts: columns `text` and `label` (0 or 1); NSMC's `document` is a text.
 
-    Lines without a text are left out. Raises CourseError for a missing file or column, a file that
+    Lines without a text are left out, and a line on stderr says how many. Raises CourseError for a missing file or column, a file that
     is not UTF-8, and a label that is neither 0 nor 1.
     """
     if not Path(path).is_file():
@@ -150,5 +150,9 @@ def read_reviews(path: str | Path) -> pd.DataFrame:
         raise CourseError(
             f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 쓰십시오."
         )
-    table = table[table["text"].str.strip() != ""].reset_index(drop=True)
-    return table.assign(label=table["label"].astype(int))
+    kept = table[table["text"].str.strip() != ""].reset_index(drop=True)
+    if dropped := len(table) - len(kept):
+        print(f"'{path}'에서 글이 없는 후기 {dropped}개를 뺐습니다.", file=sys.stderr)
+    if kept.empty:
+        raise CourseError(f"'{path}'에 글이 있는 후기가 없습니다. text 열에 글을 쓰십시오.")
+    return kept.assign(label=kept["label"].astype(int))

@@ -37,9 +37,9 @@ def evaluate(
     if max_train is not None and max_train < len(reviews):
         reviews = reviews.sample(max_train, random_state=seed)
     texts, labels = reviews["text"].tolist(), reviews["label"].tolist()
+    network, tokenizer = load_model(BertForMaskedLM, model).to(device), load_tokenizer(model)
     classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
-    network, tokenizer = load_model(BertForMaskedLM, model).to(device), load_tokenizer(model)
     targets = heldout.sample(min(attacks, len(heldout)), random_state=seed)
     vocabulary = sorted({word for text in texts for word in text.split()})
     for name in methods:

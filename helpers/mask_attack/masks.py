@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from helpers import CourseError
+from helpers.architectures import mask_scores, max_tokens
 from helpers.resources import check_pair
 
 BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
@@ -68,7 +69,7 @@ def encode_prompts(
 ) -> list[list[int]]:
     """Encode prompts of exactly one mask each. Raises CourseError as `encode` and `check_pair` do."""
     check_pair(model, tokenizer)
-    limit = model.config.max_position_embeddings
+    limit = max_tokens(model.config)
     rows = [encode(tokenizer, prompt, glued=glued, max_length=limit) for prompt in prompts]
     for prompt, row in zip(prompts, rows, strict=True):
         if row.count(tokenizer.mask_token_id) > 1:
@@ -129,6 +130,6 @@ def masked_log_probs(
         attention_mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
         hidden = model.base_model(ids, attention_mask=attention_mask).last_hidden_state
         masks = ids == tokenizer.mask_token_id
-        scores = model.cls.predictions(hidden[masks]).float().log_softmax(-1).cpu()
+        scores = mask_scores(model, hidden[masks]).float().log_softmax(-1).cpu()
         yield from zip(batch, scores.split(masks.sum(1).tolist()), strict=True)
     model.train(training)

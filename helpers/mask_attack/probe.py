@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from helpers.architectures import max_tokens
 from helpers.mask_attack.masks import (
     encode,
     encode_prompts,
@@ -167,7 +168,7 @@ def fill_masks(
     All masks are filled at once, none sees another's answer. Raises CourseError as `encode` does.
     """
     check_pair(model, tokenizer)
-    row = encode(tokenizer, text, max_length=model.config.max_position_embeddings)
+    row = encode(tokenizer, text, max_length=max_tokens(model.config))
     ((_, scores),) = masked_log_probs(model, tokenizer, [row])
     best = scores.exp().topk(top_k)
     return [

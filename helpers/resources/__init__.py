@@ -18,6 +18,7 @@ from helpers.resources.models import (
     ORDINARY_KOREAN,
     check_pair,
     check_tokenizer,
+    load_config,
     load_model,
     load_tokenizer,
     model_folder,

@@ -36,6 +36,8 @@ def load_model(cls: type, name: str | Path, **kwargs: Any) -> Any:
     """
     import torch
 
+    from helpers.architectures import check_weights, model_class
+
     folder = model_folder(name)
     if not list(folder.glob("*.safetensors")):
         raise CourseError(
@@ -43,16 +45,34 @@ def load_model(cls: type, name: str | Path, **kwargs: Any) -> Any:
             "model.save_pretrained(...)로 다시 저장하십시오."
         )
     tokenizer = _read_tokenizer(folder, name)
+    cls = model_class(cls, load_config(folder))
     options = {"dtype": torch.float32, "use_safetensors": True, **kwargs}
     try:
-        model = cls.from_pretrained(folder, **options)
+        model, loaded = cls.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CourseError(
             f"{name}의 모델을 읽을 수 없습니다. 파일이 온전한지 확인하십시오 "
             f"({type(error).__name__}: {str(error).splitlines()[0]})."
         ) from error
+    check_weights(model, loaded["missing_keys"])
     check_pair(model, tokenizer)
     return model
+
+
+def load_config(name: str | Path, **changes: Any) -> Any:
+    """The config of a model, named as for `load_model`; changes: other values for its keys.
+
+    Raises CourseError if there is none, or if it does not say what kind of model it describes.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(model_folder(name), trust_remote_code=False, **changes)
+    except (OSError, ValueError) as error:
+        raise CourseError(
+            f"{name}의 config.json을 읽을 수 없습니다. transformers에 있는 모델인지, "
+            '"model_type": "bert"처럼 모델의 종류가 적혀 있는지 확인하십시오.'
+        ) from error
 
 
 def check_pair(model: Any, tokenizer: Any) -> None:
@@ -87,7 +107,13 @@ def check_tokenizer(tokenizer: Any) -> None:
         )
     encoded = tokenizer(list(ORDINARY_KOREAN), add_special_tokens=False)["input_ids"]
     pieces = [piece for sentence in encoded for piece in sentence]
+    normalizer = tokenizer.backend_tokenizer.normalizer
     unknown = pieces.count(tokenizer.unk_token_id) / max(1, len(pieces))
+    if unknown > 0.5 and normalizer and normalizer.normalize_str("한") != "한":
+        raise CourseError(
+            "토크나이저의 소문자 변환이 한글을 자모로 나누어 어휘에서 찾지 못합니다. "
+            'tokenizer_config.json에 "do_lower_case": false를 쓰십시오.'
+        )
     if unknown > 0.5 or not pieces:
         raise CourseError(
             f"토크나이저가 보통 한국어 문장의 {unknown:.0%}를 [UNK]로 바꿉니다. "
@@ -96,14 +122,32 @@ def check_tokenizer(tokenizer: Any) -> None:
 
 
 def _read_tokenizer(folder: Path, name: str | Path) -> Any:
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, BertTokenizer
 
-    if not (folder / "tokenizer.json").exists() and not (folder / "vocab.txt").exists():
+    vocabulary, whole = folder / "vocab.txt", (folder / "tokenizer.json").exists()
+    sentence_pieces = [path for end in ("*.model", "*.spm") for path in folder.glob(end)]
+    pieces = vocabulary.read_text(encoding="utf-8").split("\n") if vocabulary.exists() else []
+    if not whole and (sentence_pieces or any(piece.startswith("▁") for piece in pieces)):
+        raise CourseError(
+            f"{name}의 토크나이저는 SentencePiece입니다(KoBERT 등). 이 강의는 tokenizer.json이나 "
+            "BERT의 vocab.txt만 읽으므로 다른 모델을 쓰십시오."
+        )
+    if not whole and not pieces:
         raise CourseError(
             f"{name}에 토크나이저가 없습니다. tokenizer.save_pretrained(...)로 모델과 같은 폴더에 "
             "저장하십시오."
         )
-    return AutoTokenizer.from_pretrained(folder)
+    if not whole and not (folder / "tokenizer_config.json").exists():
+        # BERT's default, lower-casing, breaks Hangul into jamo: wrong where syllables are known.
+        cased = any("가" <= piece.removeprefix("##") <= "힣" for piece in pieces)
+        return BertTokenizer.from_pretrained(folder, do_lower_case=not cased)
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise CourseError(
+            f"{name}의 토크나이저를 transformers가 모릅니다. 폴더에 든 코드는 실행하지 않으므로 "
+            "tokenizer.json이나 BERT의 vocab.txt가 있는 모델을 쓰십시오."
+        ) from error
 
 
 def model_folder(name: str | Path) -> Path:

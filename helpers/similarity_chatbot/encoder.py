@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModel
 
 from helpers import CourseError
+from helpers.architectures import max_tokens
 from helpers.course import bf16_supported, device_name, processor_has, profile_name
 from helpers.resources import check_pair, load_model, load_tokenizer
 
@@ -48,7 +49,7 @@ class SentenceEncoder:
             raise CourseError("이 모델에는 풀러(pooler)가 없습니다. mean이나 cls를 고르십시오.")
         check_pair(model, tokenizer)
         self.model, self.tokenizer, self.pooling = model.eval(), tokenizer, pooling
-        self.max_length = min(max_length, model.config.max_position_embeddings)
+        self.max_length = min(max_length, max_tokens(model.config))
         if bf16 is None:
             # On a GPU and on CPUs with matrix units (AMX) the rounding would depend on the batch.
             rounds_alike = model.device.type == "cpu" and not processor_has("amx_tile")
