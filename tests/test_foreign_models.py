@@ -160,6 +160,8 @@ def test_pickled_weights_are_refused_by_every_command(folders, tmp_path, command
     for file in folders["klue-roberta"].iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(CourseError, match="safetensors"):
+        initial_model(load_tokenizer(tmp_path), tmp_path, 2)
     for arguments in commands(tmp_path, files).values():
         code, rows, error = command("evaluate", *arguments)
         assert code == 2 and not rows and "safetensors" in error.splitlines()[-1]

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from helpers import CourseError
+from helpers.architectures import model_class
 from helpers.course import bf16_supported, keep_memory
 from helpers.korean_pretraining.corpus import as_paths
 from helpers.korean_pretraining.masking import Masking
@@ -47,7 +48,7 @@ from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.time_machine import TimeMachine
 from helpers.korean_pretraining.trainer import Budget, PretrainingTrainer
 from helpers.korean_pretraining.wordpiece import train_wordpiece
-from helpers.resources import load_model, load_tokenizer, model_folder
+from helpers.resources import check_safetensors, load_config, model_folder, read_tokenizer
 
 ENDLESS = 10**7  # steps: with minutes it is the clock that stops the run
 
@@ -320,11 +321,13 @@ def initial_model(
         model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
     else:
         folder = model_folder(init_from)
-        source_tokenizer = load_tokenizer(folder)
+        check_safetensors(folder, init_from)
+        source_tokenizer = read_tokenizer(folder, init_from)
         if source_tokenizer.get_vocab() == tokenizer.get_vocab():
-            return load_model(
-                BertForPreTraining,
+            return model_class(BertForPreTraining, load_config(folder)).from_pretrained(
                 folder,
+                dtype=torch.float32,
+                use_safetensors=True,
                 hidden_dropout_prob=0.0,
                 attention_probs_dropout_prob=0.0,
             )

@@ -22,6 +22,7 @@ from helpers.resources.models import (
     load_model,
     load_tokenizer,
     model_folder,
+    read_tokenizer,
 )
 from helpers.resources.sums import (
     SUMS,

@@ -22,7 +22,7 @@ def load_tokenizer(name: str | Path) -> Any:
 
     Raises CourseError if there is none, or if it turns ordinary Korean into [UNK].
     """
-    tokenizer = _read_tokenizer(model_folder(name), name)
+    tokenizer = read_tokenizer(model_folder(name), name)
     check_tokenizer(tokenizer)
     return tokenizer
 
@@ -39,12 +39,8 @@ def load_model(cls: type, name: str | Path, **kwargs: Any) -> Any:
     from helpers.architectures import check_weights, model_class
 
     folder = model_folder(name)
-    if not list(folder.glob("*.safetensors")):
-        raise CourseError(
-            f"{name}에 safetensors 가중치가 없습니다. 피클(.bin, .pt)은 읽지 않으므로 "
-            "model.save_pretrained(...)로 다시 저장하십시오."
-        )
-    tokenizer = _read_tokenizer(folder, name)
+    check_safetensors(folder, name)
+    tokenizer = read_tokenizer(folder, name)
     cls = model_class(cls, load_config(folder))
     options = {"dtype": torch.float32, "use_safetensors": True, **kwargs}
     try:
@@ -57,6 +53,15 @@ def load_model(cls: type, name: str | Path, **kwargs: Any) -> Any:
     check_weights(model, loaded["missing_keys"])
     check_pair(model, tokenizer)
     return model
+
+
+def check_safetensors(folder: Path, name: str | Path) -> None:
+    """Refuse a model whose weights are only there as a pickle, which can run code when it is read."""
+    if not list(folder.glob("*.safetensors")):
+        raise CourseError(
+            f"{name}에 safetensors 가중치가 없습니다. 피클(.bin, .pt)은 읽지 않으므로 "
+            "model.save_pretrained(...)로 다시 저장하십시오."
+        )
 
 
 def load_config(name: str | Path, **changes: Any) -> Any:
@@ -121,7 +126,11 @@ def check_tokenizer(tokenizer: Any) -> None:
         )
 
 
-def _read_tokenizer(folder: Path, name: str | Path) -> Any:
+def read_tokenizer(folder: Path, name: str | Path) -> Any:
+    """The tokenizer of a folder, unchecked; a vocabulary of whole Hangul without settings is cased.
+
+    name: for the message. Raises CourseError for none, for SentencePiece and for one made by code.
+    """
     from transformers import AutoTokenizer, BertTokenizer
 
     vocabulary, whole = folder / "vocab.txt", (folder / "tokenizer.json").exists()
