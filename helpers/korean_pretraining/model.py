@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import torch
 import transformers
 from torch.nn.functional import cross_entropy, pad
+from transformers import AutoModelForPreTraining, AutoTokenizer
 from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
 
 from helpers import CourseError
+from helpers.korean_pretraining.stages import TrainingText
+from helpers.resources import model_folder
 
 
 @dataclass
@@ -189,3 +192,36 @@ def spell(piece: str, tokenizer, vocab: dict[str, int]) -> list[int]:
         tokens[0] = next((form for form in (f"##{bare}", bare) if form in vocab), tokens[0])
     ids = tokenizer.convert_tokens_to_ids([token for token in tokens if token != "▁"])
     return [i for i in ids if i != tokenizer.unk_token_id]
+
+
+def initial_model(
+    tokenizer,
+    init_from: str | None,
+    num_hidden_layers: int,
+    text: TrainingText | None = None,
+    **sizes,
+) -> BertForPreTraining:
+    """Build a new model, continue one that has our vocabulary, or start warm from one that has not.
+
+    A new head begins with how often each piece occurs in `text`.
+    """
+    if init_from is None:
+        model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
+    else:
+        folder = model_folder(init_from)
+        source_tokenizer = AutoTokenizer.from_pretrained(folder)
+        if source_tokenizer.get_vocab() == tokenizer.get_vocab():
+            return BertForPreTraining.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            )
+        source = AutoModelForPreTraining.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True
+        )
+        model = warm_start(source, source_tokenizer, tokenizer, num_hidden_layers)
+    if text is not None:
+        start_at_frequencies(model, text.piece_counts())
+    return model
