@@ -3,27 +3,25 @@
 import functools
 import os
 import random
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy, pad
-from transformers import BertForMaskedLM, PrinterCallback, Trainer, TrainingArguments
+from transformers import BertForMaskedLM, Trainer
 from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
 from helpers.course import (
-    bf16_supported,
     device_name,
-    keep_memory,
     profile_name,
     seed_everything,
 )
 from helpers.entity_bert.spans import compose, covered
 from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
+from helpers.runs import train_quietly
 
 NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
 Chunk = tuple[int, int]
@@ -159,32 +157,22 @@ def continue_pretraining(
     collate = partial(
         mask_batch, choose=choose, share=share, rng=random.Random(seed), tokenizer=tokenizer
     )
-    keep_memory()
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model=net,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=steps,
-                per_device_train_batch_size=batch_size,
-                learning_rate=learning_rate,
-                warmup_steps=0.1,
-                weight_decay=0.01,
-                train_sampling_strategy="group_by_length",
-                bf16=bf16_supported(),
-                use_cpu=device == "cpu",
-                dataloader_pin_memory=device != "cpu",
-                remove_unused_columns=False,
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                seed=seed,
-            ),
-            train_dataset=list(rows),
-            data_collator=collate,
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    train_quietly(
+        Trainer,
+        steps=steps,
+        seed=seed,
+        device=device,
+        arguments={
+            "per_device_train_batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "warmup_steps": 0.1,
+            "weight_decay": 0.01,
+            "train_sampling_strategy": "group_by_length",
+        },
+        model=net,
+        train_dataset=list(rows),
+        data_collator=collate,
+    )
     net.save_pretrained(output)
     tokenizer.save_pretrained(output)
 

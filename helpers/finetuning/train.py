@@ -3,7 +3,6 @@
 import copy
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,16 +11,13 @@ import torch
 from torch import nn
 from transformers import (
     BertConfig,
-    PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainingArguments,
 )
 
 from helpers.course import (
     bf16_supported,
     device_name,
-    keep_memory,
     profile_name,
     seed_everything,
 )
@@ -29,6 +25,7 @@ from helpers.finetuning.files import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
 from helpers.finetuning.tasks import Settings, Task
 from helpers.resources import load_model, load_tokenizer, model_folder
+from helpers.runs import train_quietly
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster pooler and head learn than the pretrained layers
@@ -168,7 +165,9 @@ def new_head(
 class MixedTrainer(Trainer):
     """A Trainer that takes the batches it is told to."""
 
-    batches: Sequence[Sequence[int]]
+    def __init__(self, *, batches: Sequence[Sequence[int]], **kwargs):
+        super().__init__(**kwargs)
+        self.batches = batches
 
     def get_train_dataloader(self):
         return torch.utils.data.DataLoader(
@@ -180,33 +179,21 @@ def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, ca
     """Train `shared` on the batches; the learning rate rises over WARMUP and falls to zero."""
     rate = min(each.learning_rate for each in own)
     optimizer = torch.optim.AdamW(parameter_groups(shared, rate, own[0]), fused=True)
-    keep_memory()
-    bf16 = bf16_supported() if own[0].bf16 is None else own[0].bf16
-    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
-        trainer = MixedTrainer(
-            model=shared,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=len(batches),
-                warmup_steps=WARMUP,
-                bf16=bf16,
-                use_cpu=device == "cpu",
-                remove_unused_columns=False,
-                logging_steps=max(1, len(batches) // 20),
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                seed=seed,
-            ),
-            train_dataset=rows,
-            processing_class=tokenizer,
-            data_collator=collate,
-            optimizers=(optimizer, None),
-            callbacks=list(callbacks),
-        )
-        trainer.batches = batches
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    bf16 = {} if own[0].bf16 is None else {"bf16": own[0].bf16}
+    train_quietly(
+        MixedTrainer,
+        steps=len(batches),
+        seed=seed,
+        device=device,
+        callbacks=callbacks,
+        arguments={"warmup_steps": WARMUP, **bf16},
+        batches=batches,
+        model=shared,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        data_collator=collate,
+        optimizers=(optimizer, None),
+    )
 
 
 def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[dict]:

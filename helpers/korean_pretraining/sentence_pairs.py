@@ -96,20 +96,26 @@ def build_sentence_pairs(
     backend.no_padding()
     target = parent / cache_key(files, backend, settings)
     if not target.exists():
-        parent.mkdir(parents=True, exist_ok=True)
-        # Built beside its place and renamed at the end: an interrupted build never looks like a finished one.
-        build = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
-        try:
-            tokenize_corpus(files, backend, build)
-            pairs = cut_corpus(build, continues_word(backend), settings, num_proc)
-            write_pairs(build, *exchange_halves(pairs, settings), settings)
-            for scratch in ("tokens.bin", "sentences.npy", "documents.npy"):
-                (build / scratch).unlink()
-            if not target.exists():  # another process may have built the same in the meantime
-                os.replace(build, target)
-        finally:
-            shutil.rmtree(build, ignore_errors=True)
+        build_folder(target, files, backend, settings, num_proc)
     return datasets.Dataset.from_file(str(target / PAIRS))
+
+
+def build_folder(
+    target: Path, files: list[Path], tokenizer: Tokenizer, settings: PairSettings, num_proc: int
+) -> None:
+    """Do the four passes beside `target` and rename at the end: half a build never looks whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    build = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    try:
+        tokenize_corpus(files, tokenizer, build)
+        pairs = cut_corpus(build, continues_word(tokenizer), settings, num_proc)
+        write_pairs(build, *exchange_halves(pairs, settings), settings)
+        for scratch in ("tokens.bin", "sentences.npy", "documents.npy"):
+            (build / scratch).unlink()
+        if not target.exists():  # another process may have built the same in the meantime
+            os.replace(build, target)
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
 
 
 def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -> str:
