@@ -165,8 +165,8 @@ def export(
         from helpers.export import export as export_model
     except ModuleNotFoundError as error:
         raise CourseError(
-            f"{error.name} 패키지가 없습니다. `pip install -c constraints.txt -e .[site]`로 설치한 뒤 "
-            "다시 실행하십시오."
+            f"{error.name} 패키지가 없습니다. `pip install -c constraints.txt -e .[site]`로 "
+            "설치한 뒤 다시 실행하십시오."
         ) from error
     for file, size in export_model(model, output).items():
         print(f"{size / 1e6:8.2f}MB  {output / file}")
@@ -175,7 +175,7 @@ def export(
 def spread(arguments: list[str]) -> list[str]:
     """Let options that take many files take them as a shell's `*` gives them.
 
-    Example: ["--corpus", "a", "b", "--output", "c"] -> ["--corpus", "a", "--corpus", "b", "--output", "c"].
+    Example: ["--text", "a", "b", "--seed", "1"] -> ["--text", "a", "--text", "b", "--seed", "1"].
     """
     many = {"--corpus", "--text"} | ({"--train", "--test"} if "finetuning" in arguments else set())
     result: list[str] = []

@@ -541,7 +541,8 @@ def test_a_model_with_another_vocabulary_is_a_warm_start(run, corpus, tmp_path):
 
 
 def test_a_teacher_adds_the_sentence_vector_loss(run, corpus, tmp_path):
-    # an eighth of the batch is sentences for the teacher: enough of them that their loss is no noise
+    # an eighth of the batch is sentences for the teacher: enough of them that their loss is no
+    # noise
     settings = TINY | {"batch_size": 64, "teacher": run.folder}
     settings |= {"teacher_sentences": 50, "teacher_weight": 2.0}
     result = pretrain(corpus, tmp_path / "taught", steps=24, **settings)

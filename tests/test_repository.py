@@ -179,7 +179,9 @@ def test_every_import_is_declared(path):
 
 
 def floor(module: str) -> int:
-    """0: course, resources, runs; 1: lessons; 2: views, exercises; 3: what runs notebooks and commands."""
+    """0: course, resources, runs; 1: lessons; 2: views, exercises; 3:
+    what runs notebooks and commands.
+    """
     name = module.split(".")[1] if "." in module else ""
     if name in ("", "CourseError", "ROOT", "course", "resources", "runs", "colab"):
         return 0

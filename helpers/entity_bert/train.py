@@ -158,7 +158,9 @@ def encode_all(
 def pad_batch(
     rows: Sequence[dict], pad_token_id: int, length: int | None = None
 ) -> dict[str, torch.Tensor]:
-    """Put rows of `encode` into tensors [batch, length], by default filled up to a multiple of WIDTH."""
+    """Put rows of `encode` into tensors [batch, length],
+    by default filled up to a multiple of WIDTH.
+    """
     longest = max(len(row["input_ids"]) for row in rows)
     length = length or -(-longest // WIDTH) * WIDTH
     batch = {
@@ -203,7 +205,9 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Result:
-    """One run: micro F1 and AUPRC in percent, seconds of training and measuring, every `outcomes`."""
+    """One run: micro F1 and AUPRC in percent, seconds of training
+    and measuring, every `outcomes`.
+    """
 
     variant: str
     seed: int
@@ -279,7 +283,8 @@ class ProgressBar(TrainerCallback):
 
 
 class RelationExtractor:
-    """extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년") -> {"per:date_of_birth": 0.93, ...}
+    """extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년")
+    -> {"per:date_of_birth": 0.93, ...}
 
     Made of a trained model and its tokenizer, or of the folder that they were saved in.
     """
@@ -301,8 +306,9 @@ class RelationExtractor:
     ) -> dict[str, float]:
         """The relations and their probabilities, the most probable first.
 
-        An entity is its word, or its (first, last) character where the word stands more than once; the
-        types (`TYPES`) are needed by typed variants only. Raises CourseError as `make_example` does.
+        An entity is its word, or its (first, last) character where the word stands more than once;
+        the types (`TYPES`) are needed by typed variants only. Raises CourseError as `make_example`
+        does.
         """
         example = make_example(sentence, subject, object, subject_type, object_type)
         (row,) = predict(self.model, self.tokenizer, [example])

@@ -33,7 +33,9 @@ FASTER = 10  # how much faster pooler and head learn than the pretrained layers
 
 @dataclass
 class FineTuned:
-    """A model trained for a task. Called with the task's texts it answers: reader(question, context)."""
+    """A model trained for a task. Called with the task's texts it answers:
+    reader(question, context).
+    """
 
     task: Task
     model: Any
@@ -97,9 +99,10 @@ def train_together(
 ) -> dict[str, FineTuned]:
     """Fine-tune one BERT on all tasks: {task name: model of that task}; their encoder is the same.
 
-    tasks: {task: examples as its `read` gives them}. model: a name or a folder, as for `load_model`;
-    untrained: only its shape. Every batch is of one task, drawn by `temperature_shares`. changes: to each
-    task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks add up.
+    tasks: {task: examples as its `read` gives them}. model: a name or a folder; untrained: only
+    its shape. Every batch is of one task, drawn by `temperature_shares`. changes:
+    to each task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks
+    add up.
     Raises CourseError for settings with which nothing can be trained.
     """
     own = [replace(task.settings, **changes) for task in tasks]
@@ -197,7 +200,9 @@ def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, ca
 
 
 def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[dict]:
-    """AdamW's groups: the embeddings, each layer, and everything above, which is new and learns faster."""
+    """AdamW's groups: the embeddings, each layer, and everything above,
+    which is new and learns faster.
+    """
     groups: dict[int, list] = {}
     layers = max(depth_of(name, 0) for name, _ in net.named_parameters())
     for name, parameter in net.named_parameters():
@@ -217,7 +222,10 @@ def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[di
 
 
 def depth_of(name: str, new: int) -> int:
-    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3; 0: the embeddings, `new`: a head."""
+    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3
+
+    0: the embeddings, `new`: a head.
+    """
     if ".bert.embeddings." in f".{name}":
         return 0
     layer = re.search(r"\bbert\.encoder\.layer\.(\d+)\.", name)
@@ -227,7 +235,8 @@ def depth_of(name: str, new: int) -> int:
 class Watch(TrainerCallback):
     """Measure on other examples every `every` steps; `history` holds {"step", metrics} rows.
 
-    patience: stop after so many measurements without a better `task.score`, and go back to the best.
+    patience: stop after so many measurements without a better `task.score`, and go back to the
+    best.
     """
 
     def __init__(

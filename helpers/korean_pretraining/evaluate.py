@@ -47,8 +47,8 @@ def masked_accuracy(
     """Replace 15 % of the pieces of each single sentence by `[MASK]` and let the model fill them.
 
     At least one piece a sentence is masked, never `[UNK]`. `max_sentences` takes that many, drawn
-    with `seed`. `model` is any BERT with a masked-LM head. Bits per character divide the loss by the
-    characters hidden, so that models with short and with long pieces can be compared.
+    with `seed`. `model` is any BERT with a masked-LM head. Bits per character divide the loss by
+    the characters hidden, so that models with short and with long pieces can be compared.
     Raises `CourseError` for an unreadable file, for text without a piece to mask, and for a size or
     share out of range.
     """
@@ -105,7 +105,9 @@ def read_sentences(
 def draw_masks(
     tokenizer, sentences: list[str], seed: int, share: float, max_length: int
 ) -> list[tuple[list[int], list[int]]]:
-    """(ids, places to mask) of each sentence with a piece to mask, shortest first; or CourseError."""
+    """(ids, places to mask) of each sentence with a piece to mask,
+    shortest first; or CourseError.
+    """
     # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on no text.
     encoded = tokenizer([*sentences, ""], truncation=True, max_length=max_length)
     examples = []
@@ -123,7 +125,8 @@ def draw_masks(
 
 
 def fill(model, tokenizer, batch: list[tuple]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put the masks in and let the model score them: [masks, vocabulary], and the right ids [masks].
+    """Put the masks in and let the model score them: [masks, vocabulary],
+    and the right ids [masks].
 
     batch: rows of `draw_masks`, the longest last.
     """
@@ -151,7 +154,8 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
     """
     if not hasattr(getattr(model, "cls", None), "seq_relationship"):
         raise CourseError(
-            "이 모델에는 다음 문장을 맞히는 머리가 없습니다. BertForPreTraining으로 불러와 주십시오."
+            "이 모델에는 다음 문장을 맞히는 머리가 없습니다. BertForPreTraining으로 불러와 "
+            "주십시오."
         )
     rows = sorted(({"place": 0, **pair} for pair in pairs), key=lambda row: len(row["input_ids"]))
     if not rows:
@@ -171,7 +175,9 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
 
 
 def batches(examples: list, batch_tokens: int) -> Iterable[list]:
-    """Cut examples sorted by length into batches of about `batch_tokens` pieces, padding included."""
+    """Cut examples sorted by length into batches
+    of about `batch_tokens` pieces, padding included.
+    """
     batch: list = []
     for example in examples:
         if batch and (len(batch) + 1) * len(example[0]) > batch_tokens:

@@ -1,4 +1,4 @@
-"""Change a few words until a classifier changes its mind, with a masked language model's suggestions.
+"""Change a few words, as a masked model suggests, until a classifier changes its mind.
 
 >>> result = attack(classifier, model, tokenizer, "배우들의 연기가 정말 좋았다.", 1, encode=encode)
 >>> result.adversarial, result.success      # ("배우들의 연기가 정말 많았다.", True)
@@ -162,7 +162,9 @@ def strongest(
 
 
 def with_originals(now: list[list[str]], words: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """with_originals([["정말"], ["싫다"]], ["정말", "좋다"]) -> (("정말", "정말"), ("싫다", "좋다"))"""
+    """with_originals([["정말"], ["싫다"]], ["정말", "좋다"])
+    -> (("정말", "정말"), ("싫다", "좋다"))
+    """
     return tuple(
         (word, words[i] if j == 0 else "")
         for i, held in enumerate(now)
@@ -185,7 +187,9 @@ def word_importance(
     label: int,
     probability: float,
 ) -> tuple[np.ndarray, list[int]]:
-    """How much the label's probability falls when a word becomes one mask: values [words], order."""
+    """How much the label's probability falls when a word becomes one mask:
+    values [words], order.
+    """
     masked = [
         " ".join([*words[:i], tokenizer.mask_token, *words[i + 1 :]]) for i in range(len(words))
     ]
@@ -223,7 +227,8 @@ def suggestions(
 def recombined(
     model: Any, tokenizer: Any, now: list[list[str]], place: int, top_k: int
 ) -> list[str]:
-    """BERT-Attack's candidates: each piece's best replacements, read from the *unmasked* text, combined.
+    """BERT-Attack's candidates: each piece's best replacements,
+    read from the *unmasked* text, combined.
 
     A piece is replaced by one of its own shape (## or not), so that the result is one word, and
     signs stay as they are; the combinations with the highest summed log-probability come first.
@@ -267,7 +272,9 @@ def join(now: list[list[str]], place: int, option: list[str]) -> str:
 
 
 def summary(results: Sequence[Attack]) -> dict[str, float]:
-    """Shares of all texts (accuracy) or of those attacked (success); means over the successes and attacks."""
+    """Shares of all texts (accuracy) or of those attacked (success);
+    means over the successes and attacks.
+    """
     attacked = [r for r in results if r.predicted == r.label]
     won = [r for r in attacked if r.success]
 
