@@ -3,7 +3,9 @@
 It calls what the notebooks call.
 """
 
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +18,25 @@ except ModuleNotFoundError:
 
 from helpers import CourseError
 from helpers.evaluate import evaluate
+from helpers.korean_pretraining.settings import Settings
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
 app.add_typer(evaluate, name="evaluate")
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
+
+
+def with_options(settings: type) -> Callable:
+    """Let a command show and take the fields of a dataclass where it says `**settings`."""
+
+    def decorate(command: Callable) -> Callable:
+        own = list(inspect.signature(command).parameters.values())[:-1]
+        fields = inspect.signature(settings).parameters.values()
+        command.__signature__ = inspect.Signature([*own, *fields])
+        return command
+
+    return decorate
 
 
 @app.command()
@@ -84,85 +99,23 @@ def fetch(
 
 
 @app.command()
+@with_options(Settings)
 def pretrain(
     corpus: Annotated[
         list[Path],
         typer.Option(help="텍스트 파일(.txt, .xz, .gz): 한 줄에 한 문장, 문서 사이에 빈 줄."),
     ],
     output: Annotated[Path, typer.Option(help="모델, 체크포인트, 기록을 쓸 폴더입니다.")],
-    minutes: Annotated[float | None, typer.Option(help="학습 예산(분)입니다.")] = None,
-    steps: Annotated[int | None, typer.Option(help="학습 예산(스텝)입니다.")] = None,
-    init_from: Annotated[
-        str | None, typer.Option(help="출발 모델: 자원의 이름, 폴더, 또는 허브의 이름.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="쓸 토크나이저의 이름이나 폴더. 없으면 말뭉치에서 배웁니다.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="output의 마지막 체크포인트부터 이어서 합니다.")
-    ] = False,
-    vocab_size: Annotated[int, typer.Option(help="배울 어휘(vocabulary)의 크기.")] = 16_000,
-    hidden_size: Annotated[
-        int, typer.Option(help="새 모델의 너비. 출발 모델이 있으면 그 모델의 값을 씁니다.")
-    ] = 256,
-    num_hidden_layers: Annotated[
-        int, typer.Option(help="층의 수. 어휘가 다른 출발 모델에서는 앞에서부터 이만큼만 씁니다.")
-    ] = 4,
-    num_attention_heads: Annotated[int, typer.Option(help="새 모델의 어텐션 헤드 수.")] = 4,
-    block_size: Annotated[int, typer.Option(help="문장 쌍의 최대 토큰 수.")] = 128,
-    batch_size: Annotated[int, typer.Option(help="한 스텝의 문장 쌍 수(모든 프로세스 합).")] = 32,
-    gradient_accumulation_steps: Annotated[
-        int, typer.Option(help="한 스텝을 몇 번에 나누어 계산할지. 메모리가 모자랄 때 늘립니다.")
-    ] = 1,
-    learning_rate: Annotated[
-        float, typer.Option(help="학습률의 최댓값. 예산의 5 %까지 오르고 끝에서 0이 됩니다.")
-    ] = 1e-3,
-    optimizer: Annotated[
-        str, typer.Option(help="adamw, 또는 층의 행렬만 muon(bf16 장치가 있어야 합니다).")
-    ] = "adamw",
-    mlm_probability: Annotated[float, typer.Option(help="가릴 토큰의 비율.")] = 0.15,
-    final_mlm_probability: Annotated[
-        float | None, typer.Option(help="끝에서의 비율. 주면 처음 비율에서 고르게 옮겨 갑니다.")
-    ] = None,
-    mask_replace_prob: Annotated[
-        float, typer.Option(help="가릴 토큰 가운데 [MASK]로 바꿀 비율. 나머지의 반은 다른 토큰.")
-    ] = 0.8,
-    compile: Annotated[
-        bool, typer.Option("--compile", help="torch.compile을 씁니다(C++ 컴파일러 필요).")
-    ] = False,
-    whole_word_mask: Annotated[
-        bool, typer.Option("--whole-word-mask", help="낱말을 통째로 가립니다.")
-    ] = False,
-    teacher: Annotated[
-        str | None, typer.Option(help="문장 벡터를 가르칠 인코더의 이름이나 폴더.")
-    ] = None,
-    teacher_prefix: Annotated[
-        str, typer.Option(help='teacher에 넣는 문장 앞에 붙일 글(e5 계열은 "query: ").')
-    ] = "",
-    teacher_sentences: Annotated[
-        int, typer.Option(help="teacher가 미리 벡터로 바꿀 문장의 수.")
-    ] = 30_000,
-    teacher_weight: Annotated[float, typer.Option(help="teacher를 따라가는 손실의 무게.")] = 5.0,
-    seed: Annotated[int, typer.Option(help="난수의 시드. 같으면 같은 결과입니다.")] = 0,
-    logging_steps: Annotated[int, typer.Option(help="기록의 간격(스텝).")] = 10,
-    save_steps: Annotated[int, typer.Option(help="체크포인트의 간격(스텝).")] = 200,
-    save_total_limit: Annotated[int, typer.Option(help="남겨 둘 체크포인트의 수.")] = 2,
-    num_proc: Annotated[int, typer.Option(help="문장 쌍을 만드는 프로세스 수.")] = 1,
-    time_machine: Annotated[
-        Path | None, typer.Option(help="열 순간의 빈칸 답을 기록할 JSON 파일입니다.")
-    ] = None,
+    **settings,
 ) -> None:
     """텍스트로 BERT를 사전학습합니다."""
-    options = dict(locals())
     from helpers.course import be_quiet, profile_name, set_offline
     from helpers.korean_pretraining.train import pretrain as run_pretraining
     from helpers.korean_pretraining.trainer import PrintLog
-    from helpers.resources import load_tokenizer
 
     set_offline(profile_name() != "full")
     be_quiet(profile_name())
-    options["tokenizer"] = tokenizer and load_tokenizer(tokenizer)
-    run_pretraining(**options, callbacks=[PrintLog()])
+    run_pretraining(corpus, output, callbacks=[PrintLog()], **settings)
 
 
 @app.command()
@@ -212,8 +165,8 @@ def export(
         from helpers.export import export as export_model
     except ModuleNotFoundError as error:
         raise CourseError(
-            f"{error.name} 패키지가 없습니다. `pip install -c constraints.txt -e .[site]`로 설치한 뒤 "
-            "다시 실행하십시오."
+            f"{error.name} 패키지가 없습니다. `pip install -c constraints.txt -e .[site]`로 "
+            "설치한 뒤 다시 실행하십시오."
         ) from error
     for file, size in export_model(model, output).items():
         print(f"{size / 1e6:8.2f}MB  {output / file}")
@@ -222,7 +175,7 @@ def export(
 def spread(arguments: list[str]) -> list[str]:
     """Let options that take many files take them as a shell's `*` gives them.
 
-    Example: ["--corpus", "a", "b", "--output", "c"] -> ["--corpus", "a", "--corpus", "b", "--output", "c"].
+    Example: ["--text", "a", "b", "--seed", "1"] -> ["--text", "a", "--text", "b", "--seed", "1"].
     """
     many = {"--corpus", "--text"} | ({"--train", "--test"} if "finetuning" in arguments else set())
     result: list[str] = []

@@ -19,7 +19,7 @@ FAMILIES = {"bert": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "
 
 
 class HeadOnEncoder(BertPreTrainedModel):
-    """A base for heads of one's own: it makes the encoder that a config describes, without a pooler.
+    """A base for heads of one's own: it makes the encoder of a config, without a pooler.
 
     The encoder is `self.base_model`, also under the name that its family's checkpoints use
     (`self.bert`, `self.roberta`, `self.electra`), so that `from_pretrained` reads all of them.
@@ -47,13 +47,14 @@ def model_class(cls: type, config: Any) -> type:
     family, kind = FAMILIES.get(config.model_type), cls.__name__.removeprefix("Bert")
     if family == "Bert":
         return cls
-    # ELECTRA's pretraining is another task, and our own subclasses of BERT's classes know BERT only.
+    # ELECTRA's pretraining is another task, and our own subclasses of BERT's classes know BERT
+    # only.
     translated = cls.__module__.startswith("transformers.") and kind != "ForPreTraining"
     other = getattr(transformers, f"{family}{kind}", None) if family and translated else None
     if other is None:
         raise CourseError(
-            f"이것은 {config.model_type} 모델이어서 {cls.__name__}(으)로 쓸 수 없습니다. BERT 모델을 "
-            "쓰십시오."
+            f"이것은 {config.model_type} 모델이어서 {cls.__name__}(으)로 쓸 수 없습니다. "
+            "BERT 모델을 쓰십시오."
         )
     return other
 
@@ -69,8 +70,8 @@ def check_weights(model: Any, missing: Iterable[str]) -> None:
     heads = ("cls.predictions.", "lm_head.", "generator_")
     if type(model).__name__.endswith("ForMaskedLM") and any(n.startswith(heads) for n in names):
         raise CourseError(
-            "이 모델에는 빈칸을 채우는 머리(MLM head)의 가중치가 없습니다. BertForMaskedLM처럼 머리와 "
-            "함께 저장한 모델을 쓰십시오(ELECTRA는 generator)."
+            "이 모델에는 빈칸을 채우는 머리(MLM head)의 가중치가 없습니다. BertForMaskedLM처럼 "
+            "머리와 함께 저장한 모델을 쓰십시오(ELECTRA는 generator)."
         )
 
 
@@ -84,7 +85,7 @@ def mask_scores(model: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 
 def max_tokens(config: Any) -> int:
-    """How many tokens a model reads at once: RoBERTa's positions begin after the id of its padding."""
+    """How many tokens a model reads at once: RoBERTa's positions begin after its padding's id."""
     offset = config.pad_token_id + 1 if "roberta" in getattr(config, "model_type", "") else 0
     return config.max_position_embeddings - offset
 

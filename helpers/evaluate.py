@@ -1,4 +1,4 @@
-"""`python -m helpers evaluate LESSON`: a lesson's result on files of one's own, one line of JSON."""
+"""`python -m helpers evaluate LESSON`: a lesson's result on files of one's own, as JSON."""
 
 import json
 import sys

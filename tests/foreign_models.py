@@ -1,4 +1,4 @@
-"""Tiny random copies of the Korean models that learners bring: their files, config keys and sizes' ratios.
+"""Tiny random copies of the Korean models that learners bring: their files, config keys, ratios.
 
 Only the numbers are small. Which files a folder holds, what its config says and how its weights are
 named is as on the models' public pages, because that is what loading them depends on.
@@ -60,7 +60,7 @@ def write(folder: Path, special: list[str], config: dict, **files: dict) -> Path
 
 
 def klue_roberta(folder: Path) -> Path:
-    """RoBERTa's encoder with BERT's tokenizer: other special ids, one token type, positions from 2 on."""
+    """RoBERTa's encoder with BERT's tokenizer: one token type, positions from 2 on."""
     special = dict(
         zip(("cls_token", "pad_token", "sep_token", "unk_token"), KLUE_SPECIAL, strict=False)
     )
@@ -101,7 +101,7 @@ def kr_bert(folder: Path) -> Path:
 
 
 def kobert(folder: Path) -> Path:
-    """A SentencePiece vocabulary for a tokenizer class of its own, which is Python beside the model."""
+    """A SentencePiece vocabulary for a tokenizer class that is Python beside the model."""
     settings = {"tokenizer_class": "KoBertTokenizer", "do_lower_case": False}
     settings["auto_map"] = {"AutoTokenizer": ["tokenization_kobert.KoBertTokenizer", None]}
     write(folder, ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"], {**BERT, "pad_token_id": 1})

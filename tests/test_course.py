@@ -136,7 +136,9 @@ def test_plots_have_hangul_and_a_minus_sign():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator only")
 @pytest.mark.parametrize("kept", [False, True])
 def test_freed_memory_is_used_again(kept):
-    """A large block asked for again and again costs page faults at first only once freed memory is kept."""
+    """A large block asked for again and again costs page faults at first
+    only once freed memory is kept.
+    """
     code = f"""
 import resource, torch
 from helpers.course import keep_memory

@@ -296,7 +296,9 @@ def test_composing_keeps_what_the_spans_spell(data, text):
 @settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_every_variant_marks_exactly_the_tokens_of_the_spans(data):
-    """Real offsets, random spans: the pieces of a span spell at least its letters, markers excluded."""
+    """Real offsets, random spans: the pieces
+    of a span spell at least its letters, markers excluded.
+    """
     text = SENTENCE
     places = []
     for _ in range(2):

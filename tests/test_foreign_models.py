@@ -1,4 +1,4 @@
-"""The Korean models that learners bring, as tiny random copies: lessons 02, 05, 06, every `evaluate`."""
+"""The Korean models that learners bring, as tiny random copies, in lessons and `evaluate`."""
 
 import json
 import sys
@@ -60,7 +60,7 @@ def command(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Small files in the formats of all `evaluate` commands; some texts are longer than any model."""
+    """Small files in the formats of all `evaluate` commands; some texts are too long."""
     folder = tmp_path_factory.mktemp("files")
     good, bad, birth, market, who = TEXTS[3:]
     long = good + BEYOND

@@ -179,7 +179,7 @@ def test_every_import_is_declared(path):
 
 
 def floor(module: str) -> int:
-    """0: course, resources, architectures, runs; 1: lessons; 2: views, exercises; 3: what runs notebooks and commands."""
+    """0: course, resources, architectures, runs; 1: lessons; 2: views, exercises; 3: commands."""
     name = module.split(".")[1] if "." in module else ""
     if name in ("", "CourseError", "ROOT", "course", "resources", "runs", "colab", "architectures"):
         return 0

@@ -13,12 +13,14 @@ from helpers.entity_bert.spans import ROWS, find_variant
 class EntityBert(HeadOnEncoder):
     """EntityBert.from_pretrained(folder, entity_variant="entity_embedding", num_labels=30).
 
-    Starts from any BERT, RoBERTa or ELECTRA; `save_pretrained` and `from_pretrained` keep the variant and all weights.
-    The entity embedding begins at zero, so that at first the model computes what the pretrained BERT
-    computes; it is added, not multiplied, so its gradient is not zero. Row 0 (no entity) stays zero.
+    Starts from any BERT, RoBERTa or ELECTRA; `save_pretrained` and `from_pretrained` keep the
+    variant and all weights.
+    The entity embedding begins at zero, so that at first the model computes what the pretrained
+    BERT computes; it is added, not multiplied, so its gradient is not zero. Row 0 (no entity) stays
+    zero.
     Raises CourseError for an unknown variant.
-    Sources: Wu & He 2019, "R-BERT", https://arxiv.org/abs/1905.08284 (pooling 'cls+means');
-    Baldini Soares et al. 2019, "Matching the Blanks", https://arxiv.org/abs/1906.03158 ('starts').
+    Sources: Wu & He 2019, "R-BERT", https://arxiv.org/abs/1905.08284 (pooling 'cls+means'); Baldini
+    Soares et al. 2019, "Matching the Blanks", https://arxiv.org/abs/1906.03158 ('starts').
     """
 
     def __init__(self, config: Any, entity_variant: str | None = None):
@@ -55,8 +57,8 @@ class EntityBert(HeadOnEncoder):
     ) -> SequenceClassifierOutput:
         """Logits [batch, labels], and the cross-entropy where `labels` [batch] are given.
 
-        input_ids, attention_mask, entity_ids [batch, length]; starts [batch, 2]; spans [batch, 2, 2],
-        as `encode` gives them.
+        input_ids, attention_mask, entity_ids [batch, length]; starts [batch, 2]; spans [batch, 2,
+        2], as `encode` gives them.
         """
         embedded = self.base_model.embeddings.word_embeddings(input_ids)
         if hasattr(self, "entity_embeddings") and entity_ids is not None:

@@ -82,7 +82,9 @@ class Exercise:
 
 
 def is_untouched(answer: Any) -> bool:
-    """is_untouched([1, ...]) -> True: `...` itself or inside, or a function that only says `...`."""
+    """is_untouched([1, ...]) -> True: `...` itself or inside, or a function
+    that only says `...`.
+    """
     if answer is Ellipsis:
         return True
     if isinstance(answer, dict):

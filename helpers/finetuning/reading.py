@@ -1,4 +1,4 @@
-"""Machine reading: windows over long passages, spans out of logits, exact match and character F1."""
+"""Machine reading: windows over long passages, spans out of logits, exact match, F1."""
 
 import json
 import os
@@ -26,8 +26,8 @@ MARKS = re.compile(r"['\"《》<>〈〉()‘’]")
 def read_reading(path: str | os.PathLike, split: str | None = None) -> Examples:
     """Read SQuAD's layout: [{"id", "question", "context", "answers": [(first, end), ...]}, ...].
 
-    No answer is an empty list (SQuAD 2.0: `is_impossible`). An answer that does not stand at its stated
-    start is looked for around it; where it is not found the question is refused with its id.
+    No answer is an empty list (SQuAD 2.0: `is_impossible`). An answer that does not stand at its
+    stated start is looked for around it; where it is not found the question is refused with its id.
     split: only the titles whose `split` says so, if there are any.
     Raises CourseError for a file that is no such JSON or has no question left.
     """
@@ -97,7 +97,9 @@ def passages(tokenizer: Any) -> Callable[[str], tuple[list[int], list[tuple[int,
 
 
 def pieces_of(offsets: Sequence[tuple[int, int]], first: int, end: int) -> tuple[int, int] | None:
-    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece that share a character, or None."""
+    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece
+    that share a character, or None.
+    """
     shared = [i for i, (start, stop) in enumerate(offsets) if start < end and first < stop]
     return (shared[0], shared[-1]) if shared else None
 
@@ -107,7 +109,8 @@ def best_span(
 ) -> tuple[float, int, int]:
     """best_span([0, 5, 1], [4, 0, 3]) -> (8.0, 1, 2): the highest start + end of a span.
 
-    It ends at or after its start and is at most `longest` pieces long. starts, ends: logits [pieces].
+    It ends at or after its start and is at most `longest` pieces long. starts, ends: logits
+    [pieces].
     """
     scores = np.add.outer(np.asarray(starts, float), np.asarray(ends, float))
     reach = np.subtract.outer(
@@ -133,13 +136,16 @@ def learn_particles(words: Iterable[tuple[str, int]]) -> list[str]:
 
 
 def cut_particle(word: str, particles: Sequence[str]) -> int:
-    """cut_particle("서울에서", ["서", "에서"]) -> 2: how many characters stay; the longest particle goes."""
+    """cut_particle("서울에서", ["서", "에서"]) -> 2: how many characters stay;
+    the longest particle goes.
+    """
     fitting = [len(p) for p in particles if word.endswith(p) and len(p) < len(word)]
     return len(word) - max(fitting, default=0)
 
 
 def normalize_answer(text: str) -> str:
-    """normalize_answer("《한강》, (漢江)") -> "한강 漢江": what two answers may differ in is taken away.
+    """normalize_answer("《한강》, (漢江)") -> "한강 漢江":
+    what two answers may differ in is taken away.
 
     Source: KorQuAD 1.0's evaluation script, https://korquad.github.io
     """
@@ -170,7 +176,9 @@ def texts_of(example: dict) -> list[str]:
 
 
 class Reading(Task):
-    """Files: SQuAD's layout, see `read_reading`. A prediction is {"text", "start", "end", "score"}."""
+    """Files: SQuAD's layout, see `read_reading`. A prediction is
+    {"text", "start", "end", "score"}.
+    """
 
     name = "reading"
     columns = ("question", "context")
@@ -196,7 +204,9 @@ class Reading(Task):
         }
 
     def encode(self, tokenizer, examples, config, max_length, labels):
-        """[CLS] question [SEP] window [SEP]: windows overlap by a third; a question takes half at most."""
+        """[CLS] question [SEP] window [SEP]: windows overlap by a third;
+        a question takes half at most.
+        """
         encoded, rows = passages(tokenizer), []
         cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         for number, example in enumerate(examples):

@@ -3,7 +3,6 @@
 import copy
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,17 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainingArguments,
 )
 
 from helpers.architectures import fit_length
 from helpers.course import (
     bf16_supported,
     device_name,
-    keep_memory,
     profile_name,
     seed_everything,
 )
@@ -29,6 +25,7 @@ from helpers.finetuning.files import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
 from helpers.finetuning.tasks import WIDTH, Settings, Task
 from helpers.resources import load_config, load_model, load_tokenizer
+from helpers.runs import train_quietly
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster pooler and head learn than the pretrained layers
@@ -36,7 +33,9 @@ FASTER = 10  # how much faster pooler and head learn than the pretrained layers
 
 @dataclass
 class FineTuned:
-    """A model trained for a task. Called with the task's texts it answers: reader(question, context)."""
+    """A model trained for a task. Called with the task's texts it answers:
+    reader(question, context).
+    """
 
     task: Task
     model: Any
@@ -108,9 +107,10 @@ def train_together(
 ) -> dict[str, FineTuned]:
     """Fine-tune one BERT on all tasks: {task name: model of that task}; their encoder is the same.
 
-    tasks: {task: examples as its `read` gives them}. model: a name or a folder, as for `load_model`;
-    untrained: only its shape. Every batch is of one task, drawn by `temperature_shares`. changes: to each
-    task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks add up.
+    tasks: {task: examples as its `read` gives them}. model: a name or a folder; untrained: only
+    its shape. Every batch is of one task, drawn by `temperature_shares`. changes:
+    to each task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks
+    add up.
     Raises CourseError for settings with which nothing can be trained.
     """
     own = [replace(task.settings, **changes) for task in tasks]
@@ -176,7 +176,9 @@ def new_head(
 class MixedTrainer(Trainer):
     """A Trainer that takes the batches it is told to."""
 
-    batches: Sequence[Sequence[int]]
+    def __init__(self, *, batches: Sequence[Sequence[int]], **kwargs):
+        super().__init__(**kwargs)
+        self.batches = batches
 
     def get_train_dataloader(self):
         return torch.utils.data.DataLoader(
@@ -188,37 +190,27 @@ def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, ca
     """Train `shared` on the batches; the learning rate rises over WARMUP and falls to zero."""
     rate = min(each.learning_rate for each in own)
     optimizer = torch.optim.AdamW(parameter_groups(shared, rate, own[0]), fused=True)
-    keep_memory()
-    bf16 = bf16_supported() if own[0].bf16 is None else own[0].bf16
-    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
-        trainer = MixedTrainer(
-            model=shared,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=len(batches),
-                warmup_steps=WARMUP,
-                bf16=bf16,
-                use_cpu=device == "cpu",
-                remove_unused_columns=False,
-                logging_steps=max(1, len(batches) // 20),
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                seed=seed,
-            ),
-            train_dataset=rows,
-            processing_class=tokenizer,
-            data_collator=collate,
-            optimizers=(optimizer, None),
-            callbacks=list(callbacks),
-        )
-        trainer.batches = batches
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    bf16 = {} if own[0].bf16 is None else {"bf16": own[0].bf16}
+    train_quietly(
+        MixedTrainer,
+        steps=len(batches),
+        seed=seed,
+        device=device,
+        callbacks=callbacks,
+        arguments={"warmup_steps": WARMUP, **bf16},
+        batches=batches,
+        model=shared,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        data_collator=collate,
+        optimizers=(optimizer, None),
+    )
 
 
 def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[dict]:
-    """AdamW's groups: the embeddings, each layer, and everything above, which is new and learns faster."""
+    """AdamW's groups: the embeddings, each layer, and everything above,
+    which is new and learns faster.
+    """
     groups: dict[int, list] = {}
     layers = max(depth_of(name, 0) for name, _ in net.named_parameters())
     for name, parameter in net.named_parameters():
@@ -238,7 +230,10 @@ def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[di
 
 
 def depth_of(name: str, new: int) -> int:
-    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3; 0: the embeddings, `new`: a head."""
+    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3
+
+    0: the embeddings, `new`: a head.
+    """
     if re.search(r"\.embeddings(_project)?\.", name):  # ELECTRA widens its embeddings
         return 0
     layer = re.search(r"\.encoder\.layer\.(\d+)\.", name)
@@ -248,7 +243,8 @@ def depth_of(name: str, new: int) -> int:
 class Watch(TrainerCallback):
     """Measure on other examples every `every` steps; `history` holds {"step", metrics} rows.
 
-    patience: stop after so many measurements without a better `task.score`, and go back to the best.
+    patience: stop after so many measurements without a better `task.score`, and go back to the
+    best.
     """
 
     def __init__(

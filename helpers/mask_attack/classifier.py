@@ -1,4 +1,4 @@
-"""A text classifier on top of a BERT: the victim of the attack, and of use wherever texts have labels."""
+"""A text classifier on top of a BERT: the victim of the attack."""
 
 import sys
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ from helpers.resources import load_model, load_tokenizer
 class MeanPoolingClassifier(HeadOnEncoder):
     """A BERT (or RoBERTa, ELECTRA) and one linear layer over the mean of its token vectors.
 
-    `BertForSequenceClassification` reads [CLS] through the pooler. In a small BERT trained for a few
-    hours that vector says little about a text, and from a few hundred texts it learns much less.
+    `BertForSequenceClassification` reads [CLS] through the pooler. In a small BERT trained for a
+    few hours that vector says little about a text, and from a few hundred texts it learns much
+    less.
     """
 
     def __init__(self, config: Any):
@@ -127,10 +128,10 @@ def train_classifier(
 
 
 def read_reviews(path: str | Path) -> pd.DataFrame:
-    """Read a TSV of labelled texts: columns `text` and `label` (0 or 1); NSMC's `document` is a text.
+    """Read a TSV of labelled texts: columns `text` (NSMC: `document`) and `label` (0 or 1).
 
-    Lines without a text are left out, and a line on stderr says how many. Raises CourseError for a missing file or column, a file that
-    is not UTF-8, and a label that is neither 0 nor 1.
+    Lines without a text are left out, and a line on stderr says how many. Raises CourseError for a
+    missing file or column, a file that is not UTF-8, and a label that is neither 0 nor 1.
     """
     if not Path(path).is_file():
         raise CourseError(f"'{path}' 파일이 없습니다. 경로를 확인하십시오.")
@@ -143,12 +144,14 @@ def read_reviews(path: str | Path) -> pd.DataFrame:
     table = table.rename(columns={"document": "text"})
     if not {"text", "label"} <= set(table.columns):
         raise CourseError(
-            f"'{path}'에 text(또는 document)와 label 열이 있어야 합니다. 첫 줄에 열의 이름을 쓰십시오."
+            f"'{path}'에 text(또는 document)와 label 열이 있어야 합니다. 첫 줄에 열의 이름을 "
+            "쓰십시오."
         )
     wrong = set(table["label"]) - {"0", "1"}
     if wrong:
         raise CourseError(
-            f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 쓰십시오."
+            f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 "
+            "쓰십시오."
         )
     kept = table[table["text"].str.strip() != ""].reset_index(drop=True)
     if dropped := len(table) - len(kept):

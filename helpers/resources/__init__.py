@@ -17,6 +17,7 @@ from helpers.resources.download import (
 from helpers.resources.models import (
     ORDINARY_KOREAN,
     check_pair,
+    check_safetensors,
     check_tokenizer,
     load_config,
     load_model,

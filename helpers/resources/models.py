@@ -56,7 +56,7 @@ def load_model(cls: type, name: str | Path, **kwargs: Any) -> Any:
 
 
 def check_safetensors(folder: Path, name: str | Path) -> None:
-    """Refuse a model whose weights are only there as a pickle, which can run code when it is read."""
+    """Refuse a model whose weights are only there as a pickle, which can run code when read."""
     if not list(folder.glob("*.safetensors")):
         raise CourseError(
             f"{name}에 safetensors 가중치가 없습니다. 피클(.bin, .pt)은 읽지 않으므로 "

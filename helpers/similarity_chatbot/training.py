@@ -2,16 +2,16 @@
 
 import copy
 import random
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback
 
 from helpers import CourseError
-from helpers.course import bf16_supported, keep_memory
+from helpers.runs import train_quietly
 from helpers.similarity_chatbot.encoder import SentenceEncoder
 
 
@@ -49,62 +49,67 @@ def train_contrastive(
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
 
-    def collate(drawn: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
-        sentences = [sentence for pair in drawn for sentence in pair]
-        if not dropout:  # what comes twice would give the same vector twice
-            sentences = list(dict.fromkeys(sentences))
-            place = {sentence: row for row, sentence in enumerate(sentences)}
-            partners = [(place[a], place[b]) for a, b in drawn if a != b]
-        else:
-            partners = [(row, row + 1) for row in range(0, len(sentences), 2)]
-        batch = encoder.tokenizer(
-            sentences, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
-        )
-        batch["partners"] = torch.tensor(partners, dtype=torch.long).reshape(-1, 2)
-        if teacher:
-            none = np.zeros(encoder.model.config.hidden_size, np.float32)
-            rows = np.stack([teacher.get(sentence, none) for sentence in sentences])
-            batch["teacher"] = torch.from_numpy(rows).float()
-        return dict(batch)
-
-    keep_memory()
-    on_cpu = encoder.model.device.type == "cpu"
-    trainer = ContrastiveTrainer(
+    train_quietly(
+        ContrastiveTrainer,
+        steps=steps,
+        seed=seed,
+        device=encoder.model.device.type,
+        callbacks=callbacks,
+        arguments={
+            "per_device_train_batch_size": min(batch_size, len(groups)),
+            "learning_rate": learning_rate,
+            "warmup_steps": 0.1,
+            "optim": "adamw_torch_fused",
+            "dataloader_drop_last": True,
+        },
         encoder=encoder,
         temperature=temperature,
         teacher_weight=teacher_weight,
         model=encoder.model,
-        args=TrainingArguments(
-            output_dir=tempfile.gettempdir(),  # nothing is saved, but the Trainer wants a folder
-            max_steps=steps,
-            per_device_train_batch_size=min(batch_size, len(groups)),
-            learning_rate=learning_rate,
-            warmup_steps=0.1,
-            optim="adamw_torch_fused",
-            bf16=bf16_supported(),
-            dataloader_drop_last=True,
-            remove_unused_columns=False,
-            logging_steps=max(1, steps // 20),
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=on_cpu,
-            dataloader_pin_memory=not on_cpu,
-            seed=seed,
-        ),
         train_dataset=DrawnPairs(groups),
-        data_collator=collate,
-        callbacks=list(callbacks),
+        data_collator=partial(contrastive_batch, encoder, max_length, dropout, teacher),
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    # Off comes the Trainer's wrapper that computes in bf16: vectors must not depend on the batch.
+    forget_training(encoder)
+    return encoder
+
+
+def contrastive_batch(
+    encoder: SentenceEncoder,
+    max_length: int,
+    dropout: float,
+    teacher: Mapping[str, np.ndarray] | None,
+    drawn: Sequence[tuple[str, str]],
+) -> dict[str, torch.Tensor]:
+    """Pairs of sentences -> ids, mask, and `partners` [pairs, 2]: which rows belong together.
+
+    With a teacher also `teacher` [rows, hidden], zeros where it has no vector.
+    """
+    sentences = [sentence for pair in drawn for sentence in pair]
+    if not dropout:  # what comes twice would give the same vector twice
+        sentences = list(dict.fromkeys(sentences))
+        place = {sentence: row for row, sentence in enumerate(sentences)}
+        partners = [(place[a], place[b]) for a, b in drawn if a != b]
+    else:
+        partners = [(row, row + 1) for row in range(0, len(sentences), 2)]
+    batch = encoder.tokenizer(
+        sentences, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
+    )
+    batch["partners"] = torch.tensor(partners, dtype=torch.long).reshape(-1, 2)
+    if teacher:
+        none = np.zeros(encoder.model.config.hidden_size, np.float32)
+        rows = np.stack([teacher.get(sentence, none) for sentence in sentences])
+        batch["teacher"] = torch.from_numpy(rows).float()
+    return dict(batch)
+
+
+def forget_training(encoder: SentenceEncoder) -> None:
+    """Take off what the Trainer and the batches left on model and tokenizer."""
+    # The wrapper that computes in bf16: vectors must not depend on the batch.
     for name in ("forward", "_original_forward"):
         vars(encoder.model).pop(name, None)
     encoder.model.eval()
     encoder.tokenizer.backend_tokenizer.no_truncation()
     encoder.tokenizer.backend_tokenizer.no_padding()
-    return encoder
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Fine-tuning: the log of lesson 06, and its training beside padding to the maximum in fp32.
 
     python tests/benchmarks/finetuning.py                                    # embedded data
-    python tests/benchmarks/finetuning.py --real --nsmc FOLDER --korsts FOLDER --klue-ner FILE --korquad FILE
-    python tests/benchmarks/finetuning.py --speed                            # examples per second, metric
+    python tests/benchmarks/finetuning.py --real --nsmc FOLDER --korsts FOLDER \
+        --klue-ner FILE --korquad FILE
+    python tests/benchmarks/finetuning.py --speed    # examples per second, metric
 
-The runs are appended to data/finetuning/results.jsonl; only those that are missing are computed. On the embedded data:
-learning curves (the model, the same model untrained, the baseline) and one model for all tasks beside single models at
-equal steps. On real data: each task alone and its baseline. NSMC and KorSTS are folders with their own split; of a
-KLUE-NER file the last tenth, shuffled, is the test; KorQuAD is only tested on, after training on our own passages.
+The runs are appended to data/finetuning/results.jsonl; only those that are missing are computed. On
+the embedded data: learning curves (the model, the same model untrained, the baseline) and one model
+for all tasks beside single models at equal steps. On real data: each task alone and its baseline.
+NSMC and KorSTS are folders with their own split; of a KLUE-NER file the last tenth, shuffled, is
+the test; KorQuAD is only tested on, after training on our own passages.
 """
 
 import random
@@ -48,7 +50,9 @@ def embedded() -> dict:
 
 
 def curves(chosen) -> None:
-    """Every task from 50, 100, 200 and all examples; small sets are read more often, LEAST steps."""
+    """Every task from 50, 100, 200 and all examples;
+    small sets are read more often, LEAST steps.
+    """
     from helpers.finetuning.results import run_missing
 
     tasks = [item for item in embedded().items() if item[0].name in (chosen.tasks or LEAST)]
@@ -84,7 +88,9 @@ def together(chosen) -> None:
 
 
 def tune(chosen) -> None:
-    """What is chosen on held-out training reviews: learning rate, frozen layers, layer-wise decay."""
+    """What is chosen on held-out training reviews: learning rate,
+    frozen layers, layer-wise decay.
+    """
     from helpers.finetuning.results import run_missing
 
     ((task, (reviews, _)),) = [item for item in embedded().items() if item[0].name == "sentiment"]
