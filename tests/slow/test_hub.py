@@ -30,6 +30,7 @@ PAIRS = (  # task, the embedded set, the public one that is made of it here, wha
     ("entities", "entity-sentences", "klue-ner", "entities"),
     ("reading", "reading-passages", "klue-mrc", "answers"),
 )
+PAGE = 4096  # the size of a tmpfs is counted in these
 SMALL = {
     "hidden_size": 16,
     "num_hidden_layers": 1,
@@ -237,7 +238,7 @@ def test_full_disk(name, share, small_disk, caches, hub, recovers, capfd):
     size = sum(file.stat().st_size for file in files)
     for folder in caches.iterdir():
         shutil.rmtree(folder)
-    small_disk(int(size * share))
+    small_disk(max(1, int(size * share) // PAGE) * PAGE)  # a disk of no page has no limit
     assert "쓸 수 없습니다" in fails(name, capfd)
     small_disk()
     recovers(name)
