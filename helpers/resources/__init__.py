@@ -7,13 +7,13 @@
 
 from helpers.resources.catalogue import CATALOGUE, DATA, Resource, lookup
 from helpers.resources.download import (
-    NoNetwork,
     cache_folder,
     data_files,
     data_path,
     fetch,
     split_sentences,
 )
+from helpers.resources.hub import NoNetwork
 from helpers.resources.models import (
     ORDINARY_KOREAN,
     check_pair,

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +16,13 @@ from tqdm.auto import tqdm
 from helpers import CourseError
 from helpers.course import profile_name, set_offline
 from helpers.resources.catalogue import DATA, Resource, lookup
+from helpers.resources.hub import NoNetwork, hub_errors, hub_folder
 
 TIMEOUT = 10, 60  # seconds, to connect and between two pieces of the file
 MODEL_FILES = {  # weights and tokenizer, no pickles
     "allow_patterns": ["*.json", "*.txt", "*.safetensors"],
     "ignore_patterns": ["*/*"],
 }
-
-
-class NoNetwork(CourseError):
-    """The server was never reached, so an embedded fallback may stand in."""
-
-    def __init__(self, name: str):
-        super().__init__(
-            f"네트워크에 연결할 수 없어 {name}을(를) 받지 못했습니다. 연결을 확인한 뒤 "
-            "다시 실행하십시오."
-        )
 
 
 def data_path(name: str) -> Path:
@@ -77,10 +70,11 @@ def fetch(name: str) -> Path:
         return path
     if not resource.url.startswith("hub:"):
         return _download(resource)
-    if resource.kind == "model":
-        repository = resource.url.removeprefix("hub:")
-        return hub_folder(repository, revision=resource.revision, **MODEL_FILES)
-    return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+    with hub_errors(name):
+        if resource.kind == "model":
+            repository = resource.url.removeprefix("hub:")
+            return hub_folder(repository, revision=resource.revision, **MODEL_FILES)
+        return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
 
 
 def cache_folder() -> Path:
@@ -125,14 +119,12 @@ def _hub_text(resource: Resource) -> Path:
         return target
     files = [str(path) for path in _hub_parquet(resource)]
     rows = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with _whole(target) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         for row in tqdm(rows, desc=resource.name, leave=False):
             sentences = split_sentences(row["text"])
             if len(sentences) > 1:
                 file.write("\n".join(sentences) + "\n\n")
-    return part.replace(target)
+    return target
 
 
 def _hub_table(resource: Resource) -> Path:
@@ -150,16 +142,35 @@ def _hub_table(resource: Resource) -> Path:
         files.setdefault(path.name.split("-")[0], []).append(str(path))
     if "test" not in files:
         files["test"] = files.pop("validation")
+    with _whole(target) as part:
+        part.mkdir()
+        for split, paths in files.items():  # streaming: no second copy in the cache of datasets
+            rows = datasets.load_dataset("parquet", data_files=paths, split="train", streaming=True)
+            features = rows.features
+            table = [{c: _named(features[c], value) for c, value in row.items()} for row in rows]
+            with (part / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
+                json.dump(table, file, ensure_ascii=False)
+    return target
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give a path to write to that becomes `target` at the end, and vanishes after an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for split, paths in files.items():
-        rows = datasets.load_dataset("parquet", data_files=paths, split="train")
-        features = rows.features
-        table = [{c: _named(features[c], value) for c, value in row.items()} for row in rows]
-        with (part / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
-            json.dump(table, file, ensure_ascii=False)
-    return part.replace(target)
+    _remove(part)  # a process that was killed left it
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        _remove(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _named(feature: Any, value: Any) -> Any:
@@ -183,21 +194,6 @@ def _hub_parquet(resource: Resource) -> list[Path]:
         allow_patterns=[f"{folder}/*.parquet"],
     )
     return sorted(snapshot.glob(f"{folder}/*.parquet"))
-
-
-def hub_folder(repository: str, **options: Any) -> Path:
-    """huggingface_hub's snapshot: it resumes, checks, and answers from its cache when offline."""
-    from huggingface_hub import errors, logging, snapshot_download
-
-    logging.set_verbosity_error()  # its retries would print a line each
-    try:
-        return Path(snapshot_download(repository, **options))
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise CourseError(
-            f"허브(hub)에 {repository!r}(이)라는 이름이 없습니다. 이름을 확인하십시오."
-        ) from error
-    except (errors.LocalEntryNotFoundError, ConnectionError) as error:
-        raise NoNetwork(repository) from error
 
 
 def split_sentences(article: str) -> list[str]:

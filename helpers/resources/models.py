@@ -8,7 +8,8 @@ from safetensors import SafetensorError
 from helpers import CourseError
 from helpers.course import profile_name, set_offline
 from helpers.resources.catalogue import CATALOGUE
-from helpers.resources.download import MODEL_FILES, data_path, hub_folder
+from helpers.resources.download import MODEL_FILES, data_path
+from helpers.resources.hub import hub_errors, hub_folder
 
 ORDINARY_KOREAN = (
     "오늘은 날씨가 좋아서 친구와 함께 공원에서 점심을 먹었다.",
@@ -170,7 +171,8 @@ def model_folder(name: str | Path) -> Path:
         return Path(name)
     if profile_name() == "full":
         set_offline(False)
-        return hub_folder(str(name), **MODEL_FILES)
+        with hub_errors(str(name)):
+            return hub_folder(str(name), **MODEL_FILES)
     models = ", ".join(entry.name for entry in CATALOGUE.values() if entry.kind == "model")
     raise CourseError(
         f"{str(name)!r}(이)라는 모델이나 폴더가 없습니다. 목록의 이름({models})이나 "
