@@ -1,6 +1,7 @@
 """The pages that are made from what the repository holds: lessons, cards, the API."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -90,13 +91,18 @@ def links(path: Path, notebook: nbformat.NotebookNode) -> str:
 
 
 def helpers_of(code: str) -> list[str]:
-    """helpers_of("from helpers.course import start")
-    -> ["helpers.course.start"], in their order.
+    """helpers_of("from helpers.course import start") -> ["helpers.course.start"], in their order.
+
+    A name that a package only passes on is named where it is defined: there its page is.
     """
     found = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
-            found += [f"{node.module}.{name.name}" for name in node.names]
+            package = importlib.import_module(node.module)
+            for name in node.names:
+                home = getattr(getattr(package, name.name, None), "__module__", None) or ""
+                module = home if home.startswith("helpers") else node.module
+                found.append(f"{module}.{name.name}")
     return list(dict.fromkeys(found))
 
 

@@ -201,6 +201,15 @@ def test_an_import_never_points_up(path):
                 assert floor(module) != 1, f"{own} knows a lesson"
 
 
+@pytest.mark.parametrize("path", HELPERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_helpers_can_be_read_at_a_sitting(path):
+    code = code_of(path)
+    assert code.count("\n") <= 350
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
 # --- notebooks -----------------------------------------------------------------------------------
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
