@@ -1,7 +1,7 @@
-"""WRONG: typical wrong answers {lesson: {exercise: [(answer, part of the message it must get), ...]}}.
+"""WRONG: typical wrong answers, {lesson: {exercise: [(answer, part of its message), ...]}}.
 
-At least two an exercise. ONLY_FIXED: one answer for each function exercise that only the random cases
-refuse. tests/test_exercises.py checks that none is missing.
+At least two an exercise. ONLY_FIXED: one answer for each function exercise that only the random
+cases refuse. tests/test_exercises.py checks that none is missing.
 """
 
 import math

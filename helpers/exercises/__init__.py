@@ -13,8 +13,8 @@ One definition is the only source: the solution that is printed is the function 
 
     q1 = Exercise("2 더하기 3은 얼마입니까?", "손가락으로 셀 수 있습니다.", _solution, _check)
 
-`check` knows the typical mistakes; what it lets through is compared with the solution: a value as it
-is, a function on random cases.
+`check` knows the typical mistakes; what it lets through is compared with the solution: a value as
+it is, a function on random cases.
 """
 
 import copy
@@ -104,12 +104,12 @@ class Exercise:
         return ("wrong", messages) if messages else ("correct", [CORRECT])
 
     def _messages(self, answer: Any) -> list[str]:
-        """What is wrong: what `check` knows about it, else the first difference from the solution."""
+        """What is wrong: what `check` knows about it, else the first difference found."""
         stumbled = None
         try:
             if messages := list(self._check(answer)):
                 return messages
-        except (Exception, SystemExit) as error:  # the answer raised, or is of an unforeseen type
+        except (Exception, SystemExit) as error:  # the answer raised, or is of another type
             stumbled = error
         if self._cases is None:
             return difference(answer, self.answer())
@@ -164,7 +164,7 @@ def difference_on(function: Callable, solution: Callable, case: tuple) -> list[s
 
 
 def difference(got: Any, right: Any) -> list[str]:
-    """difference(2, 3) -> ["3이어야 하는데 2입니다."]; a value that is no answer shows only its type."""
+    """difference(2, 3) -> ["3이어야 하는데 2입니다."]; of another type only the type is shown."""
     if same(got, right):
         return []
     if kind(got) != kind(right):
@@ -196,7 +196,7 @@ def same(got: Any, right: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """shown(0.123456) -> "0.1235"; arrays as lists, sets in order, so that a message is short and stays."""
+    """shown(0.123456) -> "0.1235"; arrays as lists, sets in order: short, and always the same."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, float):
@@ -215,7 +215,7 @@ def shown_error(error: BaseException) -> str:
 
 
 def is_untouched(answer: Any) -> bool:
-    """is_untouched([1, ...]) -> True: `...` itself or inside, or a function that only says `...`."""
+    """is_untouched([1, ...]) -> True: `...` itself or inside, or a function that is only `...`."""
     if answer is Ellipsis:
         return True
     if isinstance(answer, dict):
