@@ -1,4 +1,5 @@
-"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch | export`.
+"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch | export |
+grade`.
 
 It calls what the notebooks call.
 """
@@ -76,6 +77,25 @@ def run(
     runs = notebooks.run_notebooks(paths, check_profile(profile), output, in_place)
     notebooks.print_table(runs)
     raise typer.Exit(any(result.error for result in runs))
+
+
+@app.command()
+def grade(
+    paths: Annotated[list[Path], typer.Argument(metavar="NOTEBOOK...", help="제출된 노트북들.")],
+    json: Annotated[
+        str | None, typer.Option(help="결과를 쓸 JSON 파일. -이면 표 대신 stdout에 씁니다.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="셀 하나의 시간 제한(초)입니다.")] = 120,
+    profile: Annotated[str, typer.Option(help="ci, local, full 가운데 하나입니다.")] = "ci",
+) -> None:
+    """제출된 노트북을 임시 폴더에서 실행하여 연습 문제를 채점합니다."""
+    from helpers import grading
+    from helpers.course import check_profile
+
+    rows = grading.grade(paths, check_profile(profile), timeout)
+    grading.print_table(rows, to_stderr=json == "-")
+    if json:
+        grading.write_json(rows, json)
 
 
 @app.command()

@@ -183,7 +183,7 @@ def floor(module: str) -> int:
     name = module.split(".")[1] if "." in module else ""
     if name in ("", "CourseError", "ROOT", "course", "resources", "runs", "colab", "architectures"):
         return 0
-    if name in ("notebooks", "doctor", "evaluate", "__main__"):
+    if name in ("notebooks", "grading", "doctor", "evaluate", "__main__"):
         return 3
     return 2 if name in ("views", "exercises") else 1
 

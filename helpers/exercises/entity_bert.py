@@ -5,6 +5,19 @@ import math
 
 from helpers.exercises import Exercise
 
+TYPES = ["PER", "ORG", "LOC", "DAT", "POH", "NOH"]
+
+
+def _two_spans(draw, length):
+    """Two spans (first, past the last) that share nothing, in any order."""
+    middle = draw.randint(1, length - 1)
+    spans = []
+    for low, high in ((0, middle), (middle, length)):
+        start = draw.randrange(low, high)
+        spans.append((start, draw.randint(start + 1, high)))
+    return draw.sample(spans, 2)
+
+
 # --- q1: micro F1 --------------------------------------------------------------------------------
 
 
@@ -40,13 +53,22 @@ def _check_micro_f1(function):
         yield f"시험에서 4/9여야 하는데 {got:.3f}입니다."
 
 
+def _label_lists(draw):
+    yield ["생일"], ["no_relation"]
+    for length in range(1, 21):
+        gold, predicted = (
+            draw.choices(["no_relation", "생일", "직함", "배우자"], k=length) for _ in range(2)
+        )
+        yield ["생일", *gold], predicted + draw.choices(["생일", "no_relation"])
+
+
 q1 = Exercise(
     "정답과 답의 리스트를 받아 no_relation을 뺀 micro F1(0부터 1까지)을 돌려주는 함수를 쓰십시오.",
     "관계를 맞힌 수, 모델이 관계가 있다고 말한 수, 정말 관계가 있는 수를 셉니다. "
     "F1 = 2 × 맞힌 수 ÷ (말한 수 + 있는 수).",
     micro_f1,
     _check_micro_f1,
-    asks_function=True,
+    cases=_label_lists,
 )
 
 # --- q2: entity ids ------------------------------------------------------------------------------
@@ -77,12 +99,19 @@ def _check_entity_ids(function):
         yield "목적어가 주어보다 앞에 올 수도 있습니다."
 
 
+def _places(draw):
+    for _ in range(20):
+        length = draw.randint(2, 15)
+        first, second = _two_spans(draw, length)
+        yield length, [*range(*first)], [*range(*second)]
+
+
 q2 = Exercise(
     "토큰의 수와 주어, 목적어의 토큰 자리(리스트)를 받아 entity_ids를 돌려주는 함수를 쓰십시오.",
     "0으로 채운 리스트에서 출발하여 주어의 자리에는 1, 목적어의 자리에는 2를 씁니다.",
     entity_ids,
     _check_entity_ids,
-    asks_function=True,
+    cases=_places,
 )
 
 # --- q3: offsets ---------------------------------------------------------------------------------
@@ -113,13 +142,22 @@ def _check_tokens_of(function):
         yield "'##순신은'은 (1, 4)이므로 4번 글자를 품지 않습니다."
 
 
+def _offsets(draw):
+    for _ in range(25):
+        length = draw.randint(2, 15)
+        cuts = sorted({0, length, *draw.choices(range(length), k=5)})
+        pieces = [pair for pair in zip(cuts, cuts[1:], strict=False) if draw.random() < 0.9]
+        start = draw.randrange(length)
+        yield [(0, 0), *pieces, (0, 0)], start, draw.randint(start, length - 1)
+
+
 q3 = Exercise(
     "offsets와 개체의 첫 글자, 마지막 글자를 받아 글자를 하나라도 나누어 가지는 토큰의 자리를 "
     "리스트로 돌려주는 함수를 쓰십시오.",
     "두 구간이 겹치려면 각자의 시작이 상대의 끝보다 앞에 있어야 합니다.",
     tokens_of,
     _check_tokens_of,
-    asks_function=True,
+    cases=_offsets,
 )
 
 # --- q4: tags in the text ------------------------------------------------------------------------
@@ -152,13 +190,21 @@ def _check_add_tags(function):
         yield "목적어가 주어보다 앞에 있을 때 틀립니다. 자리가 뒤인 것부터 넣으십시오."
 
 
+def _sentences(draw):
+    for _ in range(20):
+        # Few letters: the same word stands in many places, and only one of them is the entity.
+        sentence = "".join(draw.choices("세종은 한", k=draw.randint(2, 15)))
+        (a, b), (c, d) = _two_spans(draw, len(sentence))
+        yield sentence, (a, b - 1), (c, d - 1)
+
+
 q4 = Exercise(
     "문장과 주어, 목적어의 (첫 글자, 마지막 글자)를 받아 태그를 넣은 문장을 돌려주는 함수를 "
     "쓰십시오.",
     "뒤에 있는 개체부터 넣으면 앞의 자리는 바뀌지 않습니다.",
     add_tags,
     _check_add_tags,
-    asks_function=True,
+    cases=_sentences,
 )
 
 # --- q5: parameters ------------------------------------------------------------------------------
@@ -234,13 +280,23 @@ def _check_swap(function):
         yield "word뿐 아니라 자리와 종류까지, 개체를 통째로 맞바꾸십시오."
 
 
+def _examples(draw):
+    for _ in range(10):
+        sentence = "".join(draw.choices("세종은 한글을", k=draw.randint(2, 12)))
+        subject, object = (
+            {"word": sentence[a:b], "start_idx": a, "end_idx": b - 1, "type": draw.choice(TYPES)}
+            for a, b in _two_spans(draw, len(sentence))
+        )
+        yield ({"sentence": sentence, "subject_entity": subject, "object_entity": object},)
+
+
 q6 = Exercise(
     "예를 받아 주어와 목적어를 맞바꾼 새 예를 돌려주는 함수를 쓰십시오. 문장과 받은 예는 그대로 "
     "둡니다.",
     "dict(example)로 복사한 뒤 subject_entity와 object_entity를 서로의 것으로 바꿉니다.",
     swap,
     _check_swap,
-    asks_function=True,
+    cases=_examples,
 )
 
 # --- q7: whole entities --------------------------------------------------------------------------
@@ -276,11 +332,19 @@ def _check_hide_entities(function):
         yield "고른 개체가 여럿이면 모두 가리십시오."
 
 
+def _chunks(draw):
+    yield ["가"], [(0, 1)], []
+    for _ in range(20):
+        tokens = [f"토큰{number}" for number in range(draw.randint(3, 12))]
+        chunks = sorted(_two_spans(draw, len(tokens)))
+        yield tokens, chunks, draw.sample(range(2), draw.randint(0, 2))
+
+
 q7 = Exercise(
     "토큰, 개체의 (첫 자리, 마지막 자리의 다음) 리스트, 고른 개체의 번호들을 받아 고른 개체를 "
     "통째로 [MASK]로 바꾼 새 리스트를 돌려주는 함수를 쓰십시오.",
     "자리 first부터 last 앞까지를 모두 [MASK]로 바꿉니다.",
     hide_entities,
     _check_hide_entities,
-    asks_function=True,
+    cases=_chunks,
 )

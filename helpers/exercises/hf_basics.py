@@ -57,12 +57,18 @@ def _check_unknown_rate(function):
         yield "토큰이 하나도 없으면 0.0을 돌려주십시오."
 
 
+def _token_lists(draw):
+    yield ([],)
+    for length in range(1, 20):
+        yield (draw.choices(["[UNK]", "방", "##이", "[PAD]", "##[UNK]"], k=length),)
+
+
 q2 = Exercise(
     "토큰의 리스트를 받아 [UNK]의 비율(0~1)을 돌려주는 함수를 쓰십시오. 빈 리스트이면 0.0입니다.",
     "리스트에는 count 메서드가 있습니다. 0으로 나누지 않게 하십시오.",
     unknown_rate,
     _check_unknown_rate,
-    asks_function=True,
+    cases=_token_lists,
 )
 
 # --- q3: padding and attention mask --------------------------------------------------------------
@@ -100,13 +106,22 @@ def _check_pad_batch(function):
         yield f"attention_mask가 [[1, 1, 1], [1, 1, 0]]이어야 하는데 {mask}입니다."
 
 
+def _batches(draw):
+    yield [[2, 3]], 0
+    yield [[], [5]], 0
+    for _ in range(20):
+        lengths = draw.choices(range(1, 8), k=draw.randint(1, 5))
+        batch = [[draw.randint(2, 50) for _ in range(length)] for length in lengths]
+        yield batch, draw.choice((0, 1, 99))
+
+
 q3 = Exercise(
     "번호 리스트의 리스트 batch와 pad_id를 받아 (input_ids, attention_mask)를 돌려주는 함수를 "
     "쓰십시오.",
     "먼저 가장 긴 줄의 길이를 구하고, 모자라는 만큼 [pad_id]와 [0]을 곱해서 붙입니다.",
     pad_batch,
     _check_pad_batch,
-    asks_function=True,
+    cases=_batches,
 )
 
 # --- q4: a pair of sentences ---------------------------------------------------------------------
@@ -140,12 +155,18 @@ def _check_join_pair(function):
         yield f"token_type_ids가 [0, 0, 0, 0, 1, 1]이어야 하는데 {types}입니다."
 
 
+def _sentence_pairs(draw):
+    for _ in range(20):
+        first, second = (draw.choices("가나다라", k=draw.randint(1, 6)) for _ in range(2))
+        yield first, second
+
+
 q4 = Exercise(
     "두 문장의 토큰 리스트를 받아 BERT의 입력 (tokens, token_type_ids)을 돌려주는 함수를 쓰십시오.",
     "[CLS] 첫 문장 [SEP] 둘째 문장 [SEP]의 순서이고, 첫 [SEP]까지가 0입니다.",
     join_pair,
     _check_join_pair,
-    asks_function=True,
+    cases=_sentence_pairs,
 )
 
 # --- q5: what resizing costs ---------------------------------------------------------------------
@@ -200,13 +221,22 @@ def _check_masked_mean(function):
         yield f"첫 문장의 평균은 [3, 1]이어야 하는데 {mean[0].tolist()}입니다."
 
 
+def _hidden_and_mask(draw):
+    generator = torch.Generator().manual_seed(draw.randrange(1000))
+    for _ in range(20):
+        sentences, length = draw.randint(1, 4), draw.randint(1, 6)
+        mask = torch.randint(2, (sentences, length), generator=generator)
+        mask[:, 0] = 1  # [CLS]: no sentence is empty
+        yield torch.randn(sentences, length, draw.randint(1, 5), generator=generator), mask
+
+
 q6 = Exercise(
     "hidden [문장, 토큰, 차원]과 mask [문장, 토큰]을 받아 [PAD]를 뺀 평균 [문장, 차원]을 "
     "돌려주는 함수를 쓰십시오.",
     "mask.unsqueeze(-1)은 [문장, 토큰, 1]이 되어 hidden에 곱할 수 있습니다.",
     masked_mean,
     _check_masked_mean,
-    asks_function=True,
+    cases=_hidden_and_mask,
 )
 
 # --- q7: filling a mask --------------------------------------------------------------------------
@@ -241,11 +271,18 @@ def _check_best_tokens(function):
         yield f"첫 확률은 0.5여야 하는데 {values[0]:.3f}입니다."
 
 
+def _logits(draw):
+    for size in range(1, 20):
+        # Distinct, so that there is one right order.
+        logits = [value / 10 for value in draw.sample(range(-50, 50), size)]
+        yield torch.tensor(logits), draw.randint(1, size)
+
+
 q7 = Exercise(
     "[MASK] 자리의 logits [어휘]와 k를 받아, 확률이 큰 순서로 (번호, 확률) 쌍 k개의 리스트를 "
     "돌려주는 함수를 쓰십시오.",
     "softmax를 먼저, topk를 나중에 씁니다. topk는 값과 번호를 차례로 돌려줍니다.",
     best_tokens,
     _check_best_tokens,
-    asks_function=True,
+    cases=_logits,
 )

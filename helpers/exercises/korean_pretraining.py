@@ -2,15 +2,12 @@
 
 import json
 import math
-import random
 from statistics import mean
 
 import torch
 
 from helpers.exercises import Exercise
 from helpers.resources import DATA
-
-RANDOM = random.Random(4)  # for the cases on which an answer is compared with the solution
 
 
 def longest_match(word, vocab):
@@ -40,17 +37,13 @@ def _check_longest_match(answer):
         yield f"'대한민국의'는 대한민국 ##의여야 하는데 {' '.join(map(str, got))}입니다."
     elif answer("대한국가", vocab) != ["[UNK]"]:
         yield "'대한국가'의 '가'는 어휘로 쓸 수 없습니다. 그런 단어는 통째로 [UNK] 하나가 됩니다."
-    for _ in range(50):
-        letters = "가나다"
-        vocab = {
-            RANDOM.choice(("", "##")) + "".join(RANDOM.choices(letters, k=RANDOM.randint(1, 3)))
-            for _ in range(12)
-        }
-        word = "".join(RANDOM.choices(letters, k=RANDOM.randint(1, 7)))
-        expected = longest_match(word, vocab)
-        if answer(word, vocab) != expected:
-            yield f"어휘가 {sorted(vocab)}일 때 '{word}'은(는) {' '.join(expected)}이어야 합니다."
-            return
+
+
+def _words(draw):
+    for _ in range(30):
+        pieces = ["".join(draw.choices("가나다", k=draw.randint(1, 3))) for _ in range(12)]
+        vocab = {draw.choice(("", "##")) + piece for piece in pieces}
+        yield "".join(draw.choices("가나다", k=draw.randint(1, 7))), vocab
 
 
 q1 = Exercise(
@@ -60,7 +53,7 @@ q1 = Exercise(
     "앞에 ##을 붙입니다. 하나도 없으면 ['[UNK]']입니다.",
     longest_match,
     _check_longest_match,
-    asks_function=True,
+    cases=_words,
 )
 
 
@@ -83,12 +76,13 @@ def _check_b_only(answer):
         )
     elif got != list(cases.values()):
         yield f"세 가지 B에 [0, 1, 1]을 답해야 하는데 {got}입니다."
-    pieces = ["그", "##는", "물", "##은", "말", "19세기", "갔다"]
-    for _ in range(50):
-        b = RANDOM.choices(pieces, k=RANDOM.randint(1, 4))
-        if answer(list(b), starts) != b_only(b, starts):
-            yield f"B가 {' '.join(b)}일 때 {b_only(b, starts)}이어야 합니다."
-            return
+
+
+def _second_sentences(draw):
+    starts = {("그", "##는"), ("물", "##은"), ("19세기", "말")}
+    for _ in range(30):
+        pieces = ["그", "##는", "물", "##은", "말", "19세기", "갔다"]
+        yield draw.choices(pieces, k=draw.randint(1, 4)), starts
 
 
 q2 = Exercise(
@@ -96,7 +90,7 @@ q2 = Exercise(
     "starts는 말뭉치에 있는 모든 문장의 첫 두 조각입니다. tuple(b[:2])가 그 안에 있으면 0입니다.",
     b_only,
     _check_b_only,
-    asks_function=True,
+    cases=_second_sentences,
 )
 
 
@@ -129,16 +123,14 @@ def _check_apply_masking(answer):
         yield "0.9 이상이면 토큰을 그대로 두어야 합니다."
     elif list(got) != expected:
         yield f"시험에서 {' '.join(expected)}이어야 하는데 {' '.join(map(str, got))}입니다."
+
+
+def _rolls(draw):
     for _ in range(20):
-        length = RANDOM.randint(1, 9)
-        tokens = [f"토큰{i}" for i in range(length)]
-        positions = sorted(RANDOM.sample(range(length), RANDOM.randint(0, length)))
-        rolls = [RANDOM.choice((0.0, 0.79, 0.8, 0.89, 0.9, 0.99)) for _ in positions]
-        expected = apply_masking(tokens, positions, rolls, "호")
-        got = answer(list(tokens), positions, rolls, "호")
-        if list(got or []) != expected:
-            yield f"positions={positions}, rolls={rolls}에서 {' '.join(expected)}이어야 합니다."
-            return
+        length = draw.randint(1, 9)
+        positions = sorted(draw.sample(range(length), draw.randint(0, length)))
+        rolls = [draw.choice((0.0, 0.79, 0.8, 0.89, 0.9, 0.99)) for _ in positions]
+        yield [f"토큰{i}" for i in range(length)], positions, rolls, draw.choice("호수")
 
 
 q3 = Exercise(
@@ -146,7 +138,7 @@ q3 = Exercise(
     "positions와 rolls를 zip으로 함께 돌면서 roll < 0.8, roll < 0.9, 나머지로 나누십시오.",
     apply_masking,
     _check_apply_masking,
-    asks_function=True,
+    cases=_rolls,
 )
 
 
@@ -202,14 +194,11 @@ def _check_bits_per_character(answer):
             "loss=3.0, masked_tokens=200, characters=350에서 "
             f"{expected:.4f}이어야 하는데 {got:.4f}입니다."
         )
+
+
+def _losses(draw):
     for _ in range(20):
-        case = RANDOM.uniform(0.1, 9), RANDOM.randint(1, 900), RANDOM.randint(1, 2000)
-        if not math.isclose(answer(*case), bits_per_character(*case)):
-            yield (
-                f"(loss, masked_tokens, characters) = {case}에서 "
-                f"{bits_per_character(*case):.4f}이어야 합니다."
-            )
-            return
+        yield draw.randint(1, 900) / 100, draw.randint(1, 900), draw.randint(1, 2000)
 
 
 q5 = Exercise(
@@ -218,7 +207,7 @@ q5 = Exercise(
     "글자당 비트가 됩니다.",
     bits_per_character,
     _check_bits_per_character,
-    asks_function=True,
+    cases=_losses,
 )
 
 
@@ -244,21 +233,14 @@ def _check_mean_initialisation(answer):
         yield "옛 어휘로 쓸 수 없는 조각(빈 리스트)은 모든 벡터의 평균에서 시작합니다."
     elif not torch.allclose(got, mean_initialisation(spelled, vectors)):
         yield f"{mean_initialisation(spelled, vectors).tolist()}이어야 하는데 {got.tolist()}입니다."
-    else:
-        generator = torch.Generator().manual_seed(4)
-        for _ in range(20):
-            vectors = torch.randn(RANDOM.randint(1, 6), 3, generator=generator)
-            spelled = [
-                RANDOM.choices(range(len(vectors)), k=RANDOM.randint(0, 4)) for _ in range(5)
-            ]
-            if not torch.allclose(
-                answer(spelled, vectors.clone()), mean_initialisation(spelled, vectors), atol=1e-6
-            ):
-                yield (
-                    f"조각의 번호가 {spelled}일 때 값이 다릅니다. "
-                    "같은 번호가 두 번 나오면 두 번 셉니다."
-                )
-                return
+
+
+def _spellings(draw):
+    generator = torch.Generator().manual_seed(draw.randrange(1000))
+    for _ in range(20):
+        vectors = torch.randn(draw.randint(1, 6), 3, generator=generator)
+        # The same id twice counts twice.
+        yield [draw.choices(range(len(vectors)), k=draw.randint(0, 4)) for _ in range(5)], vectors
 
 
 q6 = Exercise(
@@ -268,7 +250,7 @@ q6 = Exercise(
     "쌓으십시오.",
     mean_initialisation,
     _check_mean_initialisation,
-    asks_function=True,
+    cases=_spellings,
 )
 
 

@@ -29,12 +29,17 @@ def _check_precision(answer):
         yield "k를 5로 못 박았습니다. 받은 k를 쓰십시오. 같은 순위의 P@1은 0.4입니다."
 
 
+def _rank_lists(draw):
+    for length in range(1, 21):
+        yield [draw.randint(1, 12) for _ in range(length)], draw.randint(1, 10)
+
+
 q1 = Exercise(
     "순위의 리스트와 k를 받아 P@k를 돌려주는 함수를 쓰십시오.",
     "rank <= k인 것을 세어 len(ranks)로 나눕니다. 참과 거짓은 sum으로 셀 수 있습니다.",
     precision_at_k,
     _check_precision,
-    asks_function=True,
+    cases=_rank_lists,
 )
 
 
@@ -58,12 +63,19 @@ def _check_exposure(answer):
         yield f"1,024개 가운데 1등이면 10비트, 512등이면 1비트인데 {first}와 {middle}입니다."
 
 
+def _ranks(draw):
+    yield 1, 1
+    for _ in range(20):
+        candidates = draw.randint(1, 5000)
+        yield draw.choice((1, candidates, draw.randint(1, candidates))), candidates
+
+
 q2 = Exercise(
     "비밀의 순위와 후보의 수를 받아 노출도(비트)를 돌려주는 함수를 쓰십시오.",
     "math.log2를 두 번 쓰면 됩니다. 후보가 1,024개이고 순위가 1이면 10비트입니다.",
     exposure,
     _check_exposure,
-    asks_function=True,
+    cases=_ranks,
 )
 
 
@@ -95,12 +107,25 @@ def _check_redact(answer):
         yield "한 글에 번호가 둘이면 둘 다 바꾸어야 합니다."
 
 
+def _texts(draw):
+    yield ("",)
+    others = ["오늘은", "2026-11-25", "10,372원", "문의:", "1588-1234", "3호선", "01월", "끝."]
+    for _ in range(25):
+        words = draw.choices(others, k=draw.randint(0, 4))
+        for _ in range(draw.randint(0, 3)):
+            middle = draw.choice(("0372", "5501", "037"))
+            parts = draw.choice(("010", "011", "016", "019")), middle, f"{draw.randrange(9999):04}"
+            phone = draw.choice(("-", ".", " ", "")).join(parts)
+            words.insert(draw.randint(0, len(words)), f"전화({phone})")
+        yield (" ".join(words),)
+
+
 q3 = Exercise(
     "글 속의 휴대 전화 번호를 모두 [전화번호]로 바꾸는 함수를 정규식으로 쓰십시오.",
     "re.sub를 씁니다. 앞은 01\\d, 사이의 기호는 [-. ]?, 가운데는 \\d{3,4}입니다.",
     redact_phones,
     _check_redact,
-    asks_function=True,
+    cases=_texts,
 )
 
 
@@ -127,6 +152,16 @@ def _check_important(answer):
         yield f"{' '.join(expected)}의 순서여야 하는데 {' '.join(map(str, got))}입니다."
 
 
+def _falls(draw):
+    yield 0.9, {}
+    words = ["배우의", "연기가", "정말", "최고였다", "그런데", "조금", "길다", "다시", "보겠다"]
+    for _ in range(20):
+        chosen = draw.sample(words, draw.randint(1, len(words)))
+        # Distinct, so that there is one right order.
+        values = [value / 100 for value in draw.sample(range(100), len(chosen))]
+        yield draw.randint(20, 99) / 100, dict(zip(chosen, values, strict=True))
+
+
 q4 = Exercise(
     "원래 확률과 {낱말: 그 낱말을 가렸을 때의 확률}을 받아 중요한 낱말부터 늘어놓은 리스트를 "
     "돌려주는 함수를 쓰십시오.",
@@ -134,7 +169,7 @@ q4 = Exercise(
     "정렬합니다.",
     most_important,
     _check_important,
-    asks_function=True,
+    cases=_falls,
 )
 
 
@@ -157,12 +192,18 @@ def _check_particle(answer):
                 return
 
 
+def _words(draw):
+    for _ in range(25):
+        letters = [chr(draw.randint(ord("가"), ord("힣"))) for _ in range(draw.randint(1, 4))]
+        yield ("".join(letters),)
+
+
 q5 = Exercise(
     "낱말을 받아 뒤에 붙을 보조사 '은' 또는 '는'을 돌려주는 함수를 쓰십시오.",
     "한글 음절의 번호 ord(글자) - ord('가')를 28로 나눈 나머지가 0이면 받침이 없습니다.",
     topic_particle,
     _check_particle,
-    asks_function=True,
+    cases=_words,
 )
 
 
@@ -193,11 +234,17 @@ def _check_bias(answer):
         yield f"시험에서 {expected:.4f}이어야 하는데 {got:.4f}입니다."
 
 
+def _probabilities(draw):
+    for _ in range(20):
+        groups = draw.randint(1, 6)
+        yield tuple([draw.randint(1, 999) / 1000 for _ in range(groups)] for _ in range(2))
+
+
 q6 = Exercise(
     "집단마다 속성이 있을 때와 없을 때의 확률을 받아 자연로그를 씌운 비율의 분산을 돌려주는 함수를 "
     "쓰십시오.",
     "zip으로 함께 돌면서 math.log(a / b)를 모으고, statistics.pvariance로 분산을 구합니다.",
     bias_of_attribute,
     _check_bias,
-    asks_function=True,
+    cases=_probabilities,
 )

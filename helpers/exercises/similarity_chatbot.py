@@ -33,12 +33,19 @@ def _check_cosine(function):
         )
 
 
+def _vector_pairs(draw):
+    for length in range(1, 16):
+        a, b = (np.array([draw.gauss() for _ in range(length)]) for _ in range(2))
+        yield a, b
+        yield a, draw.choice((np.zeros(length), a, -3 * a))
+
+
 q1 = Exercise(
     "두 벡터의 코사인을 돌려주는 함수를 쓰십시오. 한쪽이 영벡터이면 0.0입니다.",
     "내적은 a @ b, 길이는 np.linalg.norm(a)입니다. 길이의 곱이 0인지 먼저 보십시오.",
     cosine,
     _check_cosine,
-    asks_function=True,
+    cases=_vector_pairs,
 )
 
 # --- q2: the best answer -------------------------------------------------------------------------
@@ -65,6 +72,15 @@ def _check_best_answer(function):
         yield f'"작은 각"을 돌려주어야 하는데 {got!r}을(를) 돌려주었습니다.'
 
 
+def _searches(draw):
+    for count in range(1, 21):
+        size = draw.randint(2, 6)
+        query = np.array([draw.gauss() for _ in range(size)])
+        rows = [[draw.gauss() * scale for _ in range(size)] for scale in range(1, count + 1)]
+        draw.shuffle(rows)
+        yield query, np.array(rows), [f"답{number}" for number in range(count)]
+
+
 q2 = Exercise(
     "query [차원], questions [질문, 차원], answers(리스트)를 받아 코사인이 가장 큰 질문의 답을 "
     "돌려주는 함수를 쓰십시오.",
@@ -72,7 +88,7 @@ q2 = Exercise(
     "np.argmax를 쓰십시오. query의 길이는 순서를 바꾸지 않습니다.",
     best_answer,
     _check_best_answer,
-    asks_function=True,
+    cases=_searches,
 )
 
 # --- q3: mean reciprocal rank --------------------------------------------------------------------
@@ -98,13 +114,20 @@ def _check_mean_reciprocal_rank(function):
         yield f"[1, 4, None, 2]에서 0.4375여야 하는데 {got:.4f}입니다."
 
 
+def _rank_lists(draw):
+    yield ([None],)
+    yield ([1],)
+    for _ in range(20):
+        yield (draw.choices([None, 1, 2, 3, 10, 100], k=draw.randint(1, 8)),)
+
+
 q3 = Exercise(
     "맞는 질문의 순위(1부터)들을 받아 MRR을 돌려주는 함수를 쓰십시오. 찾지 못한 질의의 순위는 "
     "None이고 역수를 0으로 칩니다.",
     "순위마다 1/순위를 더하고 질의의 수 len(ranks)로 나누십시오.",
     mean_reciprocal_rank,
     _check_mean_reciprocal_rank,
-    asks_function=True,
+    cases=_rank_lists,
 )
 
 # --- q4: the common direction --------------------------------------------------------------------
@@ -134,6 +157,12 @@ def _check_remove_common(function):
         yield f"첫 줄이 {expected[0].round(3)}이어야 하는데 {got[0].round(3)}입니다."
 
 
+def _vector_tables(draw):
+    for _ in range(20):
+        rows, size = draw.randint(2, 6), draw.randint(2, 6)
+        yield (np.array([[draw.gauss(3) for _ in range(size)] for _ in range(rows)]),)
+
+
 q4 = Exercise(
     "vectors [문장, 차원]에서 공통 방향(모든 문장의 평균)을 빼고, 줄마다 길이를 1로 맞춘 "
     "배열을 돌려주는 함수를 쓰십시오.",
@@ -141,7 +170,7 @@ q4 = Exercise(
     "나누십시오.",
     remove_common,
     _check_remove_common,
-    asks_function=True,
+    cases=_vector_tables,
 )
 
 # --- q5: in-batch negatives ----------------------------------------------------------------------
@@ -173,13 +202,20 @@ def _check_contrastive_loss(function):
         yield f"시험에서 {expected:.4f}여야 하는데 {got:.4f}입니다."
 
 
+def _cosine_tables(draw):
+    for _ in range(20):
+        size = draw.randint(1, 6)
+        cosines = [[round(draw.uniform(-1, 1), 3) for _ in range(size)] for _ in range(size)]
+        yield np.array(cosines), draw.choice((0.05, 0.1, 0.5, 1.0, 2.0))
+
+
 q5 = Exercise(
     "cosines [문장, 문장]의 i번째 줄은 문장 i와 모든 후보의 코사인이고, 대각선이 제 짝입니다. "
     "온도로 나눈 뒤 소프트맥스(softmax)로 구한 짝의 확률의 -log를 평균하는 함수를 쓰십시오.",
     "-log softmax = log(줄의 exp의 합) - 짝의 점수입니다. 대각선은 np.diag로 꺼냅니다.",
     contrastive_loss,
     _check_contrastive_loss,
-    asks_function=True,
+    cases=_cosine_tables,
 )
 
 # --- q6: abstaining ------------------------------------------------------------------------------
@@ -212,6 +248,13 @@ def _check_coverage_and_accuracy(function):
         yield "하나도 답하지 않으면 (0.0, 0.0)을 돌려주십시오."
 
 
+def _thresholds(draw):
+    for length in range(1, 21):
+        scores = [draw.randint(0, 10) / 10 for _ in range(length)]
+        right = [draw.random() < 0.6 for _ in scores]
+        yield scores, right, draw.choice((*scores, 0.05, 1.5))
+
+
 q6 = Exercise(
     "점수(scores), 맞았는지(right), 문턱값(threshold)을 받아 (답한 비율, 답한 것 가운데 맞은 "
     "비율)을 돌려주는 함수를 쓰십시오. 점수가 문턱값 이상이면 답합니다. 답한 것이 없으면 "
@@ -219,5 +262,5 @@ q6 = Exercise(
     "zip(scores, right)에서 score >= threshold인 것만 모으십시오.",
     coverage_and_accuracy,
     _check_coverage_and_accuracy,
-    asks_function=True,
+    cases=_thresholds,
 )

@@ -1,0 +1,184 @@
+"""Grade submitted notebooks: run a copy of each and collect what its exercises' `check()` records.
+
+The submitted code runs with the rights of whoever grades; see site/pages/teachers.md.
+"""
+
+import json
+import os
+import pkgutil
+import re
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.util import run_sync
+from tqdm import tqdm
+
+from helpers import ROOT, exercises
+from helpers.exercises import GRADING, RESULT, Exercise
+
+STATUSES = {"correct": "right", "wrong": "wrong", "untouched": "untouched"}
+NOT_RUN = "not run"
+KOREAN = {"right": "맞음", "wrong": "틀림", "untouched": "안 풂", NOT_RUN: "실행 못 함"}
+
+
+@dataclass
+class Row:
+    """One exercise of one notebook; a notebook that cannot be graded has one row without exercise.
+
+    status: 'right', 'wrong', 'untouched', or 'not run' where `check()` never spoke.
+    """
+
+    notebook: str
+    exercise: str
+    status: str
+    message: str
+
+
+def grade(paths: list[Path], profile: str, timeout: float) -> list[Row]:
+    """Grade notebooks one after the other; `timeout`: seconds a cell. Progress goes to stderr."""
+    rows = []
+    for path in tqdm(paths):
+        try:
+            rows += grade_notebook(path, profile, timeout)
+        except Exception as error:  # one submission, whatever it did, must not stop the others
+            rows.append(Row(str(path), "", NOT_RUN, one_line(f"{type(error).__name__}: {error}")))
+    return rows
+
+
+def grade_notebook(path: Path, profile: str, timeout: float) -> list[Row]:
+    """The rows of one notebook, in the order of its lesson's exercises. The file is only read."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except OSError as error:
+        return [Row(str(path), "", NOT_RUN, f"파일을 열 수 없습니다({error.strerror}).")]
+    except Exception:  # an old format, a list, a text: nbformat raises many things
+        return [Row(str(path), "", NOT_RUN, "노트북(.ipynb) 형식이 아닙니다.")]
+    asked = find_exercises(notebook)
+    if not asked:
+        message = "연습 문제를 가져오는 줄(from helpers.exercises import ...)이 없습니다."
+        return [Row(str(path), "", NOT_RUN, message)]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        failures = execute(notebook, scratch, profile, timeout)
+    results = recorded(notebook)
+    rows = []
+    for name, exercise in asked.items():
+        status, message = results.get(exercise.question, (NOT_RUN, ""))
+        message = message or why_not_run(notebook, name, failures)
+        rows.append(Row(str(path), name, status, one_line(message)))
+    return rows
+
+
+def find_exercises(notebook) -> dict[str, Exercise]:
+    """{"hf_basics.q1": Exercise, ...} of the lessons whose exercises a notebook imports."""
+    source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    named = re.findall(r"^\s*from helpers\.exercises import (\w+)", source, re.MULTILINE)
+    known = {module.name for module in pkgutil.iter_modules(exercises.__path__)}
+    return {
+        f"{lesson}.{name}": value
+        for lesson in dict.fromkeys(named)
+        if lesson in known
+        for name, value in vars(import_module(f"helpers.exercises.{lesson}")).items()
+        if isinstance(value, Exercise)
+    }
+
+
+def execute(notebook, folder: str, profile: str, timeout: float) -> dict[int, str]:
+    """Execute every cell, also below one that fails; return {cell, counted from 1: what failed}.
+
+    A kernel that is dead, or that goes on after it was interrupted, ends the notebook.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []  # below, only what is computed now
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=timeout,
+        allow_errors=True,
+        record_timing=False,
+        extra_arguments=["--log-level=40"],
+        resources={"metadata": {"path": folder}},
+    )
+    client.log.setLevel("CRITICAL")  # a time-out is a row of the table
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, "COURSE_PROFILE": profile, GRADING: "1", "PYTHONPATH": path}
+    failures, stuck = {}, False
+    with client.setup_kernel(env=env):
+        for number, cell in enumerate(notebook.cells, start=1):
+            try:
+                client.execute_cell(cell, number - 1)
+                stuck = False
+            except CellTimeoutError:
+                failures[number] = f"{number}번째 셀이 {timeout:g}초 안에 끝나지 않았습니다."
+                if stuck:  # the interrupt did not help
+                    break
+                stuck = True
+                run_sync(client.km.interrupt_kernel)()
+            except DeadKernelError:
+                failures[number] = f"{number}번째 셀에서 커널(kernel)이 죽었습니다."
+                break
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    failures[number] = f"{number}번째 셀에서 {output.ename}: {output.evalue}"
+    return failures
+
+
+def recorded(notebook) -> dict[str, tuple[str, str]]:
+    """{question: (status, message)} of what `check()` displayed; of an exercise the last one."""
+    results = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            result = output.get("data", {}).get(RESULT)
+            if isinstance(result, dict) and str(result.get("status")) in STATUSES:
+                status = STATUSES[result["status"]]
+                results[str(result.get("question"))] = status, str(result.get("message"))
+    return results
+
+
+def why_not_run(notebook, name: str, failures: dict[int, str]) -> str:
+    """Why a check left no result: its own cell failed, the notebook ended, or the line is gone."""
+    call = f".{name.rpartition('.')[2]}.check("
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type == "code" and call in cell.source:
+            if number in failures:
+                return failures[number]
+            ended = failures.get(max(failures, default=0), "")
+            return f"{ended} 그 뒤의 셀은 실행하지 못했습니다." if ended else "확인하지 않았습니다."
+    return f"확인하는 줄(q{call}...))이 없습니다."
+
+
+def one_line(text: str) -> str:
+    """Without line breaks and half characters, at most 400 letters: a message may be anything."""
+    text = " ".join(text.encode("utf-8", "replace").decode().split())
+    return text if len(text) <= 400 else f"{text[:399]}…"
+
+
+def write_json(rows: list[Row], target: str) -> None:
+    """Write the rows as a JSON list to a file, or to stdout for '-'."""
+    text = json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1)
+    if target == "-":
+        print(text)
+    else:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+
+
+def print_table(rows: list[Row], *, to_stderr: bool) -> None:
+    """One table: notebook, exercise, status, message."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for title in ("노트북(notebook)", "연습(exercise)", "채점(status)", "메시지(message)"):
+        table.add_column(title, overflow="fold")  # to the last letter
+    for row in rows:
+        cells = row.notebook, row.exercise, KOREAN[row.status], row.message
+        table.add_row(*map(Text, cells))  # no markup: a message may contain [/SUB]
+    Console(file=sys.stderr if to_stderr else sys.stdout).print(table)
