@@ -2,7 +2,7 @@
 # make test    set up once and run every test
 # make course  set up once, run all notebooks (profile local), write build/ and print the table
 # make site    set up once and build the static site in build/site/html (needs Node.js)
-# make test-all  every test, those of the site in a real browser too
+# make test-all  every test: those of the site in a real browser too, and those of faults
 #
 # Only .venv/ is touched; a second run sets nothing up again until the pins change.
 
@@ -37,6 +37,7 @@ test: $(READY)
 test-all: $(SITE_READY)
 	$(MAKE) test
 	$(PY) -m pytest tests/site
+	$(PY) -m pytest tests/slow
 
 site: $(SITE_READY)
 	$(PY) site/build.py

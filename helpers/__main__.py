@@ -16,6 +16,7 @@ except ModuleNotFoundError:
     sys.exit("강의의 패키지가 아직 없습니다. `make lab`으로 설치한 뒤 다시 실행하십시오.")
 
 from helpers import CourseError
+from helpers.disk import clear_errors
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
@@ -448,12 +449,13 @@ def spread(arguments: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Run a command; an error of the user is one line and exit code 2."""
+    """Run a command; an error of the user is one line and exit code 2, Ctrl-C one line and 130."""
     for stream in (sys.stdout, sys.stderr):
         if not stream.isatty():  # Windows gives files and pipes an encoding without Hangul
             stream.reconfigure(encoding="utf-8")
     try:
-        return app(spread(sys.argv[1:]), standalone_mode=False) or 0
+        with clear_errors():
+            return app(spread(sys.argv[1:]), standalone_mode=False) or 0
     except CourseError as error:
         print(f"오류: {error}", file=sys.stderr)
     except USAGE_ERROR as error:
@@ -462,6 +464,7 @@ def main() -> int:
             print(f"오류: 명령을 이해하지 못했습니다({what}). {advice}", file=sys.stderr)
     except (KeyboardInterrupt, typer.Abort):
         print("중단했습니다.", file=sys.stderr)
+        return 130  # what a shell calls ended by Ctrl-C
     return 2
 
 

@@ -11,12 +11,15 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pooch
 import requests
+from filelock import FileLock
 from safetensors import SafetensorError
 from tqdm.auto import tqdm
 
@@ -247,11 +250,30 @@ def fetch(name: str) -> Path:
                 "저장소를 다시 받으십시오."
             )
         return path
-    if not resource.url.startswith("hub:"):
-        return _download(resource)
-    if resource.kind == "model":
+    if resource.url.startswith("hub:") and resource.kind == "model":  # the hub's library locks
         return _hub_model(resource.url.removeprefix("hub:"), resource.revision)
-    return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+    with _alone(resource.name):
+        if not resource.url.startswith("hub:"):
+            return _download(resource)
+        return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process at a time build this resource in the cache; the next finds it finished."""
+    lock = FileLock(cache_folder() / f".{name}.lock")
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (
+        OSError
+    ):  # a cache that cannot be written to: what lies there is read, or its writer complains
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_folder() -> Path:

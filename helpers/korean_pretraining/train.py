@@ -22,6 +22,7 @@ from transformers import (
 
 from helpers import CourseError
 from helpers.course import bf16_supported, keep_memory
+from helpers.disk import clear_errors, write_text
 from helpers.korean_pretraining.corpus import as_paths
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import (
@@ -125,7 +126,7 @@ def pretrain(
             "없습니다. 나누어떨어지는 수를 주십시오."
         )
     clock = Budget(minutes, steps)
-    with ExitStack() as stack:
+    with clear_errors(), ExitStack() as stack:
         # The others find its vocabulary, pairs and vectors in place.
         with state.main_process_first():
             options.resume = resume or not state.is_main_process
@@ -262,7 +263,7 @@ def prepare(options: SimpleNamespace, clock: "Budget") -> tuple:
     if not options.resume:
         tokenizer.save_pretrained(output)
         record = json.dumps(settings_of(options), ensure_ascii=False, indent=1)
-        (output / SETTINGS).write_text(record, encoding="utf-8")
+        write_text(output / SETTINGS, record)
     return tokenizer, text, model, vectors
 
 

@@ -17,6 +17,7 @@ import torch
 
 from helpers import CourseError
 from helpers.mask_attack import masks
+from helpers.text import check_text
 
 METHODS = ("bert-attack", "bae-r", "bae-i", "random")
 MAX_PIECES = 4  # of a word: longer ones have too many combinations to be worth the queries
@@ -87,10 +88,13 @@ def attack(
     Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
     """
     check_method(method)
+    text = check_text(text)
     rng = random.Random(f"{seed}/{text}")
     words = text.split()
     if not words:
         raise CourseError("빈 문장은 공격할 수 없습니다. 낱말이 있는 문장을 주십시오.")
+    if len(words) > model.config.max_position_embeddings:  # a word is a piece at least
+        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
     probability = classify([text])[0]
     start = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
     if start.predicted != label:
