@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 evaluate = typer.Typer(no_args_is_help=True, help="수업의 결과를 자신의 파일로 잽니다.")
 app.add_typer(evaluate, name="evaluate")
+INTERRUPTED = 130  # what a shell calls ended by Ctrl-C
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
 
 
@@ -455,7 +456,10 @@ def main() -> int:
             stream.reconfigure(encoding="utf-8")
     try:
         with clear_errors():
-            return app(spread(sys.argv[1:]), standalone_mode=False) or 0
+            status = app(spread(sys.argv[1:]), standalone_mode=False) or 0
+        if status == INTERRUPTED:  # typer has caught Ctrl-C and says nothing
+            print("중단했습니다.", file=sys.stderr)
+        return status
     except CourseError as error:
         print(f"오류: {error}", file=sys.stderr)
     except USAGE_ERROR as error:
@@ -464,7 +468,7 @@ def main() -> int:
             print(f"오류: 명령을 이해하지 못했습니다({what}). {advice}", file=sys.stderr)
     except (KeyboardInterrupt, typer.Abort):
         print("중단했습니다.", file=sys.stderr)
-        return 130  # what a shell calls ended by Ctrl-C
+        return INTERRUPTED
     return 2
 
 

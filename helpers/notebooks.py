@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
@@ -127,6 +128,11 @@ def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
         client.execute(env={**os.environ, "COURSE_PROFILE": profile})
     except CellExecutionError as error:
         return f"{failed_cell(notebook)}번째 셀에서 {error.ename}: {error.evalue}"
+    except KeyboardInterrupt:
+        run_sync(client.km.shutdown_kernel)(
+            now=True
+        )  # a kernel asked politely would print its grief
+        raise
     except DeadKernelError:
         return "커널(kernel)이 죽었습니다. 메모리가 모자랐을 수 있습니다."
     return None

@@ -64,12 +64,13 @@ def run_forked(arguments: list[str]) -> None:
     sys.exit(main())
 
 
-def kill_while_it_trains(corpus, output, wait: float) -> None:
-    log = output / "log.jsonl"
-    before = log.stat().st_mtime_ns if log.exists() else 0
+def kill_while_it_trains(corpus, output, steps: int, wait: float) -> None:
+    """Kill some steps after the checkpoint that it goes on from, in the middle of whatever it does then."""
+    checkpoint = last_checkpoint(output)
+    steps += int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     process = get_context("fork").Process(target=run_forked, args=[command(corpus, output)])
     process.start()
-    while process.is_alive() and (not log.exists() or log.stat().st_mtime_ns == before):
+    while process.is_alive() and (not (rows := read_log(output)) or rows[-1]["step"] < steps):
         time.sleep(0.005)
     time.sleep(wait)
     process.kill()
@@ -92,7 +93,7 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_never_killed(
         if kill % 7 == 0:
             kill_while_it_starts(corpus, output, rng.uniform(0.2, 6))
         else:
-            kill_while_it_trains(corpus, output, rng.uniform(0, 0.4))
+            kill_while_it_trains(corpus, output, rng.randint(1, 20), rng.uniform(0, 0.03))
         checkpoint = last_checkpoint(output) if output.exists() else None
         steps.append(int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0)
         if checkpoint:  # no damaged one is chosen
