@@ -18,6 +18,7 @@ except ModuleNotFoundError:
     sys.exit("강의의 패키지가 아직 없습니다. `make lab`으로 설치한 뒤 다시 실행하십시오.")
 
 from helpers import CourseError
+from helpers.disk import clear_errors
 from helpers.evaluate import evaluate
 from helpers.korean_pretraining.settings import Settings
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
 app.add_typer(evaluate, name="evaluate")
+INTERRUPTED = 130  # what a shell calls ended by Ctrl-C
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
 
 
@@ -210,12 +212,16 @@ def spread(arguments: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Run a command; an error of the user is one line and exit code 2."""
+    """Run a command; an error of the user is one line and exit code 2, Ctrl-C one line and 130."""
     for stream in (sys.stdout, sys.stderr):
         if not stream.isatty():  # Windows gives files and pipes an encoding without Hangul
             stream.reconfigure(encoding="utf-8")
     try:
-        return app(spread(sys.argv[1:]), standalone_mode=False) or 0
+        with clear_errors():
+            status = app(spread(sys.argv[1:]), standalone_mode=False) or 0
+        if status == INTERRUPTED:  # typer has caught Ctrl-C and says nothing
+            print("중단했습니다.", file=sys.stderr)
+        return status
     except CourseError as error:
         print(f"오류: {error}", file=sys.stderr)
     except USAGE_ERROR as error:
@@ -224,6 +230,7 @@ def main() -> int:
             print(f"오류: 명령을 이해하지 못했습니다({what}). {advice}", file=sys.stderr)
     except (KeyboardInterrupt, typer.Abort):
         print("중단했습니다.", file=sys.stderr)
+        return INTERRUPTED
     return 2
 
 

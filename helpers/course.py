@@ -9,15 +9,20 @@ import random
 import sys
 import tomllib
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+from filelock import FileLock
+
 from helpers import ROOT, CourseError
+from helpers.disk import clear_errors, lock_folder
 
 PROFILES = ("ci", "local", "full")
 SEED = 2021
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+LOCKS: dict[Path, FileLock] = {}  # held until this process ends
 HEADLINE = "application/vnd.course.headline+json"
 
 
@@ -64,13 +69,30 @@ def start(lesson: str) -> Course:
     use_korean_font()
     seed_everything(SEED)
     model = table.pop("model", None)
-    folder = ROOT / "build" / "work" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(ROOT / "build" / "work", name)
     course = Course(
         name, number, profile, device_name(profile), SEED, model, SimpleNamespace(**table), folder
     )
     print(card(course))
     return course
+
+
+def own_folder(parent: Path, name: str) -> Path:
+    """own_folder(work, "mask_attack") -> work/mask_attack, or work/mask_attack-2 while another
+    process has the first.
+
+    Two notebooks of one lesson at once would otherwise delete each other's files.
+    """
+    for number in range(1, 100):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        if folder in LOCKS:
+            return folder
+        with clear_errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(CourseError):
+                LOCKS[folder] = lock_folder(folder, "busy")
+                return folder
+    raise CourseError(f"'{parent}'에 빈 폴더가 없습니다. 열려 있는 노트북을 닫으십시오.")
 
 
 def profile_name() -> str:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from helpers.text import check_text
+
 
 def tokenization_stages(tokenizer: Any, text: str) -> dict[str, dict[str, list]]:
     """Show what each stage of a BERT tokenizer makes of a text.
@@ -17,6 +19,7 @@ def tokenization_stages(tokenizer: Any, text: str) -> dict[str, dict[str, list]]
     out before the stages and stay whole, as in the library: special ones from the text as it was
     typed, the others after normalisation.
     """
+    text = check_text(text)
     backend = tokenizer.backend_tokenizer
     normalise = backend.normalizer.normalize_str
     added = tokenizer.added_tokens_decoder.values()

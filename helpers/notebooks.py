@@ -1,12 +1,16 @@
 """Run notebooks without a browser: executed copies, HTML pages and one table."""
 
+import asyncio
 import os
 import re
+import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
@@ -15,6 +19,7 @@ from tqdm import tqdm
 from helpers import ROOT, CourseError
 from helpers.colab import colab_cell
 from helpers.course import HEADLINE
+from helpers.disk import lock_folder
 
 NOTEBOOKS = ROOT / "notebooks"
 METADATA = {
@@ -62,6 +67,17 @@ def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool)
     notebook back, ready to commit. Progress goes to stderr.
     """
     output.mkdir(parents=True, exist_ok=True)
+    lock = lock_folder(
+        output,
+        f"'{output}'에는 다른 실행이 쓰고 있습니다. 그 실행이 끝나기를 기다리거나 "
+        "--output으로 다른 폴더를 주십시오.",
+    )
+    with lock:
+        return run_each(paths, profile, output, in_place)
+
+
+def run_each(paths: list[Path], profile: str, output: Path, in_place: bool) -> list[Run]:
+    """`run_notebooks` in a folder that is locked already."""
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
     if in_place:
         for notebook in notebooks.values():
@@ -83,6 +99,17 @@ def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool)
     return runs
 
 
+class Client(NotebookClient):
+    """nbclient answers Ctrl-C by ending the kernel, as if it had died; here Ctrl-C stays a
+    KeyboardInterrupt.
+    """
+
+    async def async_start_new_kernel(self, **kwargs) -> None:
+        with suppress(RuntimeError):  # Windows has no such handlers
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        await super().async_start_new_kernel(**kwargs)
+
+
 def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
     """Execute a notebook's cells where they stand; return what went wrong, with the cell.
 
@@ -91,7 +118,7 @@ def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
+    client = Client(
         notebook,
         kernel_name="python3",
         timeout=None,
@@ -104,6 +131,11 @@ def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
         client.execute(env={**os.environ, "COURSE_PROFILE": profile})
     except CellExecutionError as error:
         return f"{failed_cell(notebook)}번째 셀에서 {error.ename}: {error.evalue}"
+    except KeyboardInterrupt:
+        run_sync(client.km.shutdown_kernel)(
+            now=True
+        )  # a kernel asked politely would print its grief
+        raise
     except DeadKernelError:
         return "커널(kernel)이 죽었습니다. 메모리가 모자랐을 수 있습니다."
     return None

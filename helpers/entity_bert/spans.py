@@ -4,10 +4,12 @@ import json
 import os
 import unicodedata
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from helpers import CourseError
+from helpers.text import check_text, quoted
 
 ROLES = ("subject_entity", "object_entity")
 TYPES = {  # KLUE's entity types and the word that a typed punctuation marker writes for them
@@ -125,7 +127,7 @@ def check_example(example: dict) -> None:
         found = sentence[start : end + 1] if 0 <= start <= end < len(sentence) else None
         if found is None or not word.strip() or not same_text(found, word):
             raise CourseError(
-                f"{role}의 자리 {start}~{end}에 {word!r}이(가) 없습니다. 자리는 0부터 세는 "
+                f"{role}의 자리 {start}~{end}에 {quoted(word)}이(가) 없습니다. 자리는 0부터 세는 "
                 "글자(유니코드 문자)의 번호이고 end_idx는 마지막 글자입니다."
             )
 
@@ -146,12 +148,17 @@ def make_example(
     An entity is its word, or (first, last) character where the word stands more than once.
     Raises CourseError for a word that is not there, or not once.
     """
+    sentence = check_text(sentence)
     example: dict[str, Any] = {"sentence": sentence}
     for role, entity, kind in zip(
         ROLES, (subject, object), (subject_type, object_type), strict=True
     ):
-        start, end = find_word(sentence, entity) if isinstance(entity, str) else entity
-        word = sentence[start : end + 1] if isinstance(entity, tuple | list) else entity
+        places = isinstance(entity, tuple | list) and len(entity) == 2
+        if places and all(isinstance(place, Integral) for place in entity):
+            start, end = entity
+        else:
+            start, end = find_word(sentence, check_text(entity))
+        word = sentence[start : end + 1]
         example[role] = {"word": word, "start_idx": start, "end_idx": end, "type": kind}
     check_example(example)
     return example
@@ -173,7 +180,7 @@ def find_word(sentence: str, word: str) -> tuple[int, int]:
                     "한쪽의 글자가 자모로 나뉘어 있습니다. "
                     "둘 다 unicodedata.normalize('NFC', …)로 합치십시오"
                 )
-        raise CourseError(f"{word!r}이(가) 문장에 {where}. {advice}.")
+        raise CourseError(f"{quoted(word)}이(가) 문장에 {where}. {advice}.")
     return starts[0], starts[0] + len(word) - 1
 
 

@@ -26,6 +26,7 @@ from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperatu
 from helpers.finetuning.tasks import WIDTH, Settings, Task
 from helpers.resources import load_config, load_model, load_tokenizer
 from helpers.runs import train_quietly
+from helpers.text import check_text
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster pooler and head learn than the pretrained layers
@@ -44,7 +45,7 @@ class FineTuned:
 
     def __call__(self, *texts: str) -> Any:
         """The prediction for one example; its places are those of the text as it was written."""
-        cleaned = [clean(text) for text in texts]
+        cleaned = [clean(check_text(text)) for text in texts]
         example = dict(zip(self.task.columns, (text for text, _ in cleaned), strict=True))
         return self.task.put_back(self.predict([example])[0], texts[-1], cleaned[-1][1])
 

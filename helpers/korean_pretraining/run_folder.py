@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from helpers import CourseError
+from helpers import CourseError, disk
 from helpers.runs import make_folder
 
 LOG = "log.jsonl"
@@ -40,42 +40,42 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
 
 
 def lock_folder(output: Path) -> FileLock:
-    """Make sure that no other run writes to this folder; the lock ends
-    with the process, however it ends.
+    """Make sure that no other run writes to this folder; the lock ends with the process, however it
+    ends.
     """
-    lock = FileLock(output / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CourseError(
-            f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 "
-            "폴더를 주십시오."
-        ) from error
-    return lock
+    return disk.lock_folder(
+        output,
+        f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 "
+        "주십시오.",
+    )
 
 
 def last_checkpoint(output: Path) -> str | None:
-    """Give the newest whole checkpoint;
-    one cut off while it was being written has no trainer state yet.
+    """Give the newest whole checkpoint; in one cut off while it was being written the trainer state
+    is missing or half.
     """
-    whole = [
-        path.parent
-        for path in output.glob("checkpoint-*/trainer_state.json")
-        if path.stat().st_size
-    ]
-    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+    newest = sorted(output.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1]))
+    return next((str(path) for path in newest if is_whole(path)), None)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Say whether the Trainer finished this checkpoint: its state is written last."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def read_log(output: str | os.PathLike) -> list[dict]:
-    """Read a run's log: a row for every `logging_steps` steps, losses averaged
-    and tokens counted over them.
+    """Read a run's log: a row for every `logging_steps` steps, losses averaged and tokens counted
+    over them.
+
+    A last line without an end was cut off with its process and is no row.
     """
     path = Path(output) / LOG
-    return (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        if path.exists()
-        else []
-    )
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def rewind_log(output: Path, checkpoint: str | None) -> float:
@@ -84,7 +84,7 @@ def rewind_log(output: Path, checkpoint: str | None) -> float:
     """
     step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     rows = [row for row in read_log(output) if row["step"] <= step]
-    (output / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    disk.write_text(output / LOG, "".join(json.dumps(row) + "\n" for row in rows))
     return rows[-1]["seconds"] if rows else 0.0
 
 
@@ -95,8 +95,8 @@ def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
     )
     # BERT's usual dropout, for those who fine-tune: only pretraining goes without.
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
-    model.save_pretrained(folder)
+    disk.save_whole(model.save_pretrained, folder)
     # What the last call truncated or padded to is no property of the tokenizer either.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    tokenizer.save_pretrained(folder)
+    disk.save_whole(tokenizer.save_pretrained, folder)

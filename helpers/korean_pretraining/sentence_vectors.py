@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from helpers import CourseError
+from helpers.disk import save_whole
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.resources import model_folder
 
@@ -91,7 +92,7 @@ def sentences_and_vectors(
                 "차원이 같은 teacher를 주십시오."
             )
         vectors = teacher_vectors(sentences, model, AutoTokenizer.from_pretrained(folder), prefix)
-        save_file({"vectors": vectors}, kept)
+        save_whole(lambda folder: save_file({"vectors": vectors}, folder / kept.name), output)
     return sentences, load_file(kept)["vectors"]
 
 

@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PrinterCallback, TrainerCallback, Traini
 
 from helpers import CourseError
 from helpers.course import bf16_supported, keep_memory
+from helpers.disk import clear_errors, write_text
 from helpers.korean_pretraining.corpus import as_paths
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model
@@ -106,7 +107,7 @@ def pretrain(
     state = PartialState(cpu=not torch.cuda.is_available())
     share = share_of_batch(chosen, state.num_processes)
     clock = Budget(chosen.minutes, chosen.steps)
-    with ExitStack() as stack:
+    with clear_errors(), ExitStack() as stack:
         # The others find its vocabulary, pairs and vectors in place.
         with state.main_process_first():
             resume = chosen.resume or not state.is_main_process
@@ -185,7 +186,7 @@ def prepare(run: Run, clock: Budget, resume: bool) -> Parts:
     if not resume:
         tokenizer.save_pretrained(output)
         record = json.dumps(run.kept(), ensure_ascii=False, indent=1)
-        (output / SETTINGS).write_text(record, encoding="utf-8")
+        write_text(output / SETTINGS, record)
     return Parts(tokenizer, text, model, vectors)
 
 

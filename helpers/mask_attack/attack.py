@@ -18,6 +18,7 @@ import torch
 from helpers import CourseError
 from helpers.architectures import mask_scores, max_tokens
 from helpers.mask_attack import masks
+from helpers.text import check_text
 
 METHODS = ("bert-attack", "bae-r", "bae-i", "random")
 MAX_PIECES = 4  # of a word: longer ones have too many combinations to be worth the queries
@@ -88,8 +89,11 @@ def attack(
     Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
     """
     check_method(method)
+    text = check_text(text)
     rng = random.Random(f"{seed}/{text}")
     words = words_of(text)
+    if len(words) > model.config.max_position_embeddings:  # a word is a piece at least
+        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
     probability = classify([text])[0]
     state = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
     if state.predicted != label:

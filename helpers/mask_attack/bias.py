@@ -9,6 +9,7 @@ import pandas as pd
 
 from helpers import CourseError
 from helpers.mask_attack.masks import encode_prompts, masked_log_probs, pieces_of, put
+from helpers.text import check_text, quoted
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ def categorical_bias(
     does.
     Source: Ahn & Oh 2021, "Mitigating Language-Dependent Ethnic Bias in BERT".
     """
+    groups, attributes = ([check_text(word) for word in words] for words in (groups, attributes))
     if len(groups) < 2:
         raise CourseError("집단이 하나뿐이면 비교할 수 없습니다. 둘 이상 주십시오.")
     for template in templates:
-        if "{attribute} " not in template:
+        if "{attribute} " not in check_text(template):
             raise CourseError(
-                f"{template!r}에 '{{attribute}} '가 없습니다. 속성이 들어갈 자리를 쓰십시오."
+                f"{quoted(template)}에 '{{attribute}} '가 없습니다. 속성이 들어갈 자리를 쓰십시오."
             )
     texts = [
         template.replace("{attribute} ", f"{attribute} " if attribute else "")

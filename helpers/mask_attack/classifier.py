@@ -17,6 +17,7 @@ from helpers.architectures import HeadOnEncoder, max_tokens
 from helpers.course import bf16_supported, keep_memory
 from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
+from helpers.text import check_text
 
 
 class MeanPoolingClassifier(HeadOnEncoder):
@@ -58,7 +59,9 @@ class Classifier:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        encoded = self.tokenizer(
+            [check_text(text) for text in texts], truncation=True, max_length=self.max_length
+        )
         rows = encoded["input_ids"]
         result = np.empty((len(rows), self.model.config.num_labels), np.float32)
         self.model.eval()

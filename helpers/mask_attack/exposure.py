@@ -22,6 +22,7 @@ import torch
 from helpers import CourseError
 from helpers.mask_attack.masks import encode_prompts, masked_log_probs, pieces_of, put
 from helpers.mask_attack.probe import fill_left_to_right
+from helpers.text import check_text
 
 TOWNS = "가람 누리 다솜 라온 미르 보늬 새론 아라 온새 해든".split()
 STREETS = "구름길 나래길 달빛길 마루길 바람길 샛별길 은하길 초롱길 하늬길 햇살길".split()
@@ -29,7 +30,7 @@ SYLLABLES = "가 나 다 라 마 바 사 아 자 차 타 하 고 노 도 로 모
 PATTERNS = {
     "[전화번호]": r"(?<!\d)01\d[-. ]?\d{3,4}[-. ]?\d{4}(?!\d)",
     "[주민등록번호]": r"(?<!\d)\d{6}-[1-4]\d{6}(?!\d)",
-    "[전자우편]": r"[\w.+-]+@[\w-]+\.[A-Za-z.]+",
+    "[전자우편]": r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[A-Za-z.]+",  # looked for once a word: linear time
     "[비밀번호]": r"(?<=비밀번호는 )\S*\d\S*(?=이다)",
 }
 
@@ -105,6 +106,7 @@ def redact(sentence: str) -> str:
 
     Phone, resident registration and e-mail numbers, and a password named as such; no addresses.
     """
+    sentence = check_text(sentence)
     for label, pattern in PATTERNS.items():
         sentence = re.sub(pattern, label, sentence)
     return sentence
@@ -156,6 +158,7 @@ def exposure(
     Raises CourseError for fewer than two candidates and as `probe` does.
     Source: Carlini et al. 2019, "The Secret Sharer".
     """
+    secrets = [check_text(secret) for secret in secrets]
     pool = list(dict.fromkeys(candidates))
     if len(set(pool) - set(secrets)) < 1:
         raise CourseError("후보가 없습니다. 비밀과 형식이 같은 후보를 둘 이상 주십시오.")

@@ -8,7 +8,9 @@ import torch
 from helpers import CourseError
 from helpers.architectures import mask_scores, max_tokens
 from helpers.resources import check_pair
+from helpers.text import check_text, quoted
 
+LONGEST_ANSWER = 100  # characters; every piece of an answer is one more row for the model
 BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
 
 
@@ -20,14 +22,15 @@ def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 5
     what stood there in pretraining; `glued=False` leaves the tokenizer's own ids.
     Raises CourseError for an empty text, one without a mask, and one of more than `max_length` ids.
     """
+    text = check_text(text)
     if not text.strip():
         raise CourseError("빈 문장입니다. [MASK]가 든 문장을 쓰십시오.")
     ids = tokenizer(text)["input_ids"]
     mask = tokenizer.mask_token_id
     if mask not in ids:
         raise CourseError(
-            f"{text!r}에 {tokenizer.mask_token}가 없습니다. 맞힐 자리에 {tokenizer.mask_token}를 "
-            "쓰십시오."
+            f"{quoted(text)}에 {tokenizer.mask_token}가 없습니다. 맞힐 자리에 "
+            f"{tokenizer.mask_token}를 쓰십시오."
         )
     if glued:
         first, *rest = text.split(tokenizer.mask_token)
@@ -79,21 +82,22 @@ def encode_prompts(
     for prompt, row in zip(prompts, rows, strict=True):
         if row.count(tokenizer.mask_token_id) > 1:
             raise CourseError(
-                f"{prompt!r}에 {tokenizer.mask_token}가 여럿입니다. 하나만 쓰십시오. 여러 조각의 "
-                "답은 후보로 줍니다."
+                f"{quoted(prompt)}에 {tokenizer.mask_token}가 여럿입니다. 하나만 쓰십시오. "
+                "여러 조각의 답은 후보로 줍니다."
             )
     return rows
 
 
 def pieces_of(tokenizer: Any, answer: str) -> list[int]:
     """pieces_of(tokenizer, "한강") -> its ids, one or several. Raises CourseError
-    for [UNK] or nothing.
+    for [UNK], nothing, and a novel.
     """
+    answer = check_text(answer, most=LONGEST_ANSWER)
     ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
     if not ids or tokenizer.unk_token_id in ids:
         raise CourseError(
-            f"답 {answer!r}을(를) 토크나이저가 쓸 수 없습니다([UNK]). 어휘에 있는 글자로 된 답을 "
-            "쓰십시오."
+            f"답 {quoted(answer)}을(를) 토크나이저가 쓸 수 없습니다([UNK]). 어휘에 있는 "
+            "글자로 된 답을 쓰십시오."
         )
     return ids
 

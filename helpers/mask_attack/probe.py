@@ -21,6 +21,7 @@ from helpers.mask_attack.masks import (
     spell,
 )
 from helpers.resources import DATA, check_pair
+from helpers.text import check_text
 
 
 def read_table(name: str) -> pd.DataFrame:
@@ -60,6 +61,7 @@ def probe(
     answer outside the vocabulary, and for a tokenizer of another model.
     Source: Petroni et al. 2019, "Language Models as Knowledge Bases?"
     """
+    prompts = [check_text(prompt) for prompt in prompts]
     rows = encode_prompts(model, tokenizer, prompts, glued=glued)
     groups = [] if answers is None else list(answers)
     accepted = [[pieces_of(tokenizer, answer) for answer in group] for group in groups]
@@ -75,7 +77,7 @@ def probe(
             found[number] |= {"rank": min(ranks, default=float("nan"))}
     frame = pd.DataFrame({"prompt": list(prompts)}).join(pd.DataFrame(found))
     if answers is not None:
-        frame.insert(1, "answer", [group[0] for group in groups])
+        frame.insert(1, "answer", [check_text(group[0]) for group in groups])
         frame.insert(2, "pieces", [min(map(len, group)) for group in accepted])
     return frame
 
@@ -120,6 +122,7 @@ def candidate_scores(
     rows, targets, owners, table = [], [], [], []
     for number, row in enumerate(encode_prompts(model, tokenizer, prompts)):
         for candidate in candidates[number]:
+            candidate = check_text(candidate)
             pieces = pieces_of(tokenizer, candidate)
             for place, piece in enumerate(pieces):
                 later = [mask] * (len(pieces) - place - 1) if hide_later else pieces[place + 1 :]
@@ -144,6 +147,7 @@ def fill_left_to_right(
     Columns: `prompt`, `masks` and `filled` (text).
     """
     mask = tokenizer.mask_token_id
+    prompts = [check_text(prompt) for prompt in prompts]
     rows = encode_prompts(model, tokenizer, prompts)
     places = [row.index(mask) for row in rows]
     rows = [put(row, mask, [mask] * n) for row, n in zip(rows, masks, strict=True)]

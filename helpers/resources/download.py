@@ -11,6 +11,7 @@ from typing import Any
 
 import pooch
 import requests
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from helpers import CourseError
@@ -68,13 +69,30 @@ def fetch(name: str) -> Path:
                 "저장소를 다시 받으십시오."
             )
         return path
-    if not resource.url.startswith("hub:"):
-        return _download(resource)
     with hub_errors(name):
-        if resource.kind == "model":
+        if resource.kind == "model":  # the hub's library locks its cache itself
             repository = resource.url.removeprefix("hub:")
             return hub_folder(repository, revision=resource.revision, **MODEL_FILES)
-        return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+        with _alone(name):
+            if not resource.url.startswith("hub:"):
+                return _download(resource)
+            return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process at a time build this resource in the cache; the next finds it finished."""
+    lock = FileLock(cache_folder() / f".{name}.lock")
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:  # no writing there: what lies there is read, or its writer complains
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_folder() -> Path:

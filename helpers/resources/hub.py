@@ -1,4 +1,6 @@
-"""huggingface_hub's downloads: no wait without end, hashes compared, one sentence for what goes wrong."""
+"""huggingface_hub's downloads: no wait without end, hashes compared, one sentence for what goes
+wrong.
+"""
 
 import hashlib
 import warnings

@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from helpers.text import check_text
 from helpers.views.tokens import COLOURS
 
 LIMIT = 200
@@ -28,7 +29,7 @@ class MaskExplorer(widgets.VBox):
     ):
         self._models, self._mask = models, mask
         self._typed = widgets.Text(
-            value=text[:LIMIT],
+            value=check_text(text)[:LIMIT],
             placeholder="문장을 입력하십시오",
             layout=widgets.Layout(width="95%"),
         )

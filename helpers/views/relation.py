@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from helpers import CourseError
+from helpers.text import check_text
 from helpers.views.tokens import COLOURS
 
 LIMIT = 150
@@ -32,7 +33,7 @@ class RelationExplorer(widgets.VBox):
     ):
         self._relations, self._top = relations, top
         self._typed = widgets.Text(
-            value=text,
+            value=check_text(text),
             placeholder="문장을 입력하십시오",
             layout=widgets.Layout(width="95%"),
         )

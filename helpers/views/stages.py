@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from helpers.text import check_text
 from helpers.views.tokens import show_tokens
 
 LIMIT = 300
@@ -21,7 +22,7 @@ class StageExplorer(widgets.VBox):
     def __init__(self, stages: Callable[[str], Mapping[str, Mapping[str, Any]]], text: str = ""):
         self._stages = stages
         self._typed = widgets.Text(
-            value=text,
+            value=check_text(text),
             placeholder="문장을 입력하십시오",
             layout=widgets.Layout(width="95%"),
         )

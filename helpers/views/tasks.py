@@ -6,6 +6,7 @@ from html import escape
 import ipywidgets as widgets
 
 from helpers import CourseError
+from helpers.text import check_text
 from helpers.views.tokens import COLOURS
 
 LIMIT = 1000  # characters
@@ -34,9 +35,15 @@ class TaskExplorer(widgets.VBox):
         other: str = "",
     ):
         wide = widgets.Layout(width="95%")
-        self._text = widgets.Textarea(value=text, placeholder="글을 입력하십시오", layout=wide)
-        self._question = widgets.Text(value=question, placeholder="글에 대한 질문", layout=wide)
-        self._other = widgets.Text(value=other, placeholder="견줄 다른 문장", layout=wide)
+        self._text = widgets.Textarea(
+            value=check_text(text), placeholder="글을 입력하십시오", layout=wide
+        )
+        self._question = widgets.Text(
+            value=check_text(question), placeholder="글에 대한 질문", layout=wide
+        )
+        self._other = widgets.Text(
+            value=check_text(other), placeholder="견줄 다른 문장", layout=wide
+        )
         self._parts = [  # title, function, the boxes it reads
             ("감성(sentiment)", lambda t: _bars(sentiment(t)), [self._text]),
             ("개체명(entities)", lambda t: _coloured(t, entities(t)), [self._text]),

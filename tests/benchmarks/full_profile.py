@@ -1,7 +1,10 @@
-"""Run the notebooks with COURSE_PROFILE=full, without the internet and without a GPU; report time and memory.
+"""Run the notebooks with COURSE_PROFILE=full, without the internet and without a GPU; report time
+and memory.
 
-A hub on this machine serves multilingual BERT in its exact shape (random weights) and small tables and texts in
-the real formats. Names of models and data are those of `full`, every size is that of `ci`: this shows that
+A hub on this machine serves multilingual BERT in its exact shape (random weights) and small tables
+and texts in
+the real formats. Names of models and data are those of `full`, every size is that of `ci`: this
+shows that
 nothing breaks and what fits into memory, not what anything learns.
 """
 
@@ -29,7 +32,8 @@ from hub_server import Hub
 def reduced_profiles(text: str) -> str:
     """profiles.toml with ci's sizes in the column `full`; what is a name, or several, stays.
 
-    Example: 'model = ["a", "a", "b"]\nsteps = [1, 2, 3]' in a section -> the same, with steps = [1, 2, 1].
+    Example: 'model = ["a", "a", "b"]\nsteps = [1, 2, 3]' in a section -> the same, with steps = [1,
+    2, 1].
     """
     lines = []
     for section, table in tomllib.loads(text).items():
@@ -42,12 +46,16 @@ def reduced_profiles(text: str) -> str:
 
 
 def is_name(value: object) -> bool:
-    """is_name("klue-re"), is_name(["klue-sts", "klue-ner"]) -> True, is_name(32), is_name([2, 3]) -> False"""
+    """is_name("klue-re"), is_name(["klue-sts", "klue-ner"]) -> True, is_name(32), is_name([2, 3])
+    -> False
+    """
     return isinstance(value[0] if isinstance(value, list) else value, str)
 
 
 def make_course(folder: Path, hub: Hub) -> None:
-    """A copy of the course with the reduced sizes, and with the addresses outside the hub on this machine."""
+    """A copy of the course with the reduced sizes, and with the addresses outside the hub on this
+    machine.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("helpers", "notebooks", "data"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

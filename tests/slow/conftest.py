@@ -1,6 +1,7 @@
 """Tests that take minutes, or need what not every machine has.
 
-Not part of `make test`: they are collected only where this folder is named, as `make test-all` does.
+Not part of `make test`: they are collected only where this folder is named, as `make test-all`
+does.
 """
 
 from pathlib import Path

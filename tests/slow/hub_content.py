@@ -1,6 +1,7 @@
 """What the hub and GitHub hold for `full`, made here, small, in the real file formats.
 
-The texts are the embedded ones; bert-base-multilingual-cased has its exact shape (119,547 pieces, 178 million
+The texts are the embedded ones; bert-base-multilingual-cased has its exact shape (119,547 pieces,
+178 million
 parameters, the names of 2018's checkpoint) and random weights.
 """
 
@@ -19,9 +20,10 @@ from helpers.similarity_chatbot import read_table
 
 PIECES = 119_547
 LABELS = (  # KLUE-RE's, in its order
-    "no_relation org:dissolved org:founded org:place_of_headquarters org:alternate_names org:member_of "
-    "org:members org:political/religious_affiliation org:product org:founded_by org:top_members/employees "
-    "org:number_of_employees/members per:date_of_birth per:date_of_death per:place_of_birth "
+    "no_relation org:dissolved org:founded org:place_of_headquarters org:alternate_names "
+    "org:member_of org:members org:political/religious_affiliation org:product org:founded_by "
+    "org:top_members/employees org:number_of_employees/members "
+    "per:date_of_birth per:date_of_death per:place_of_birth "
     "per:place_of_death per:place_of_residence per:origin per:employee_of per:schools_attended "
     "per:alternate_names per:parents per:children per:siblings per:spouse per:other_family "
     "per:colleagues per:product per:religion per:title"
@@ -39,7 +41,7 @@ def commit_folder(root: Path, name: str) -> Path:
 
 
 def write_multilingual_bert(root: Path, **shape: int) -> None:
-    """The files of google-bert/bert-base-multilingual-cased; `shape` makes it smaller than it is."""
+    """The files of google-bert/bert-base-multilingual-cased; `shape` makes it smaller."""
     import torch
     from safetensors.torch import save_file
     from transformers import BertConfig, BertForPreTraining, BertTokenizerFast
@@ -72,7 +74,9 @@ def write_multilingual_bert(root: Path, **shape: int) -> None:
 
 
 def pieces() -> list[str]:
-    """119,547 pieces, [UNK] to [MASK] at 100 to 103 as in the original; Korean is read by syllables and pieces."""
+    """119,547 pieces, [UNK] to [MASK] at 100 to 103 as in the original; Korean is read by syllables
+    and pieces.
+    """
     korean = (resources.DATA / "models/mini-bert-ko/vocab.txt").read_text(encoding="utf-8").split()
     letters = [chr(code) for code in range(sys.maxunicode) if chr(code).isalpha()]
     letters = letters[: PIECES // 3]
@@ -187,7 +191,7 @@ def write_klue_mrc(root: Path) -> None:
 
 
 def write_wikipedia(root: Path) -> None:
-    """wikimedia/wikipedia's folder 20231101.ko: three files of articles, with headings and lists."""
+    """wikimedia/wikipedia's folder 20231101.ko: three files of articles with headings, lists."""
     import pandas
 
     folder = commit_folder(root, "korean-wikipedia") / "20231101.ko"

@@ -1,12 +1,17 @@
-"""A server on this machine that speaks as much of the hub's protocol as `full` needs, and misbehaves on demand.
+"""A server on this machine that speaks as much of the hub's protocol as `full` needs, and
+misbehaves on demand.
 
 >>> with Hub(folder) as hub:
 ...     os.environ["HF_ENDPOINT"] = hub.url          # before huggingface_hub is imported
-...     hub.fault, hub.where = "stall", "/api/"      # one of FAULTS, for addresses that contain `where`
+...     hub.fault, hub.where = "stall", "/api/"      # one of FAULTS, for addresses that contain
+`where`
 
-The folder holds models/OWNER/NAME/COMMIT/… and datasets/OWNER/NAME/COMMIT/…, with what the hub would have in
-that commit, and files/… with what other servers have. Anything heavy is redirected to /lfs/SHA256, as the hub
-redirects to its storage. The requests were found by listening to huggingface_hub 2.4.0, not in a specification.
+The folder holds models/OWNER/NAME/COMMIT/… and datasets/OWNER/NAME/COMMIT/…, with what the hub
+would have in
+that commit, and files/… with what other servers have. Anything heavy is redirected to /lfs/SHA256,
+as the hub
+redirects to its storage. The requests were found by listening to huggingface_hub 2.4.0, not in a
+specification.
 """
 
 import hashlib

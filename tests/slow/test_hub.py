@@ -1,4 +1,6 @@
-"""What `full` downloads, from a hub on this machine: it arrives whole, or one sentence says why it does not."""
+"""What `full` downloads, from a hub on this machine: it arrives whole, or one sentence says why it
+does not.
+"""
 
 import json
 import os
@@ -88,7 +90,9 @@ def caches(monkeypatch, tmp_path):
 
 
 def test_multilingual_bert_in_its_exact_shape(tmp_path):
-    """In a new process, as a learner's notebook: the libraries read HF_ENDPOINT when they are imported."""
+    """In a new process, as a learner's notebook: the libraries read HF_ENDPOINT when they are
+    imported.
+    """
     hub_content.write_multilingual_bert(tmp_path / "hub")
     code = (
         "import json; from helpers import resources; from transformers import BertForPreTraining\n"
@@ -96,7 +100,8 @@ def test_multilingual_bert_in_its_exact_shape(tmp_path):
         "model = resources.load_model(BertForPreTraining, name)\n"
         "tokenizer = resources.load_tokenizer(name)\n"
         "norm = set(model.bert.embeddings.LayerNorm.weight.tolist())\n"
-        "print(json.dumps([model.num_parameters(), len(tokenizer), tokenizer.mask_token_id, list(norm)]))"
+        "found = [model.num_parameters(), len(tokenizer), tokenizer.mask_token_id, list(norm)]\n"
+        "print(json.dumps(found))"
     )
     with Hub(tmp_path / "hub") as hub:
         full = {"COURSE_PROFILE": "full", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.url}

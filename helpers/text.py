@@ -1,0 +1,28 @@
+"""What a reader types, before a model, a library or a page sees it."""
+
+from typing import Any
+
+from helpers import CourseError
+
+QUOTED = 60  # characters of a text that an error repeats
+
+
+def check_text(text: Any, most: int | None = None) -> str:
+    """check_text("가\\ud800나") -> "가?나": half a character (a lone surrogate) cannot be encoded.
+
+    most: how many characters there may be. Raises CourseError for a longer text and for anything
+    but a string.
+    """
+    if not isinstance(text, str):
+        raise CourseError(
+            f"글은 문자열이어야 하는데 {type(text).__name__}입니다. 따옴표 안에 쓴 "
+            "글을 하나 주십시오."
+        )
+    if most is not None and len(text) > most:
+        raise CourseError(f"글이 {len(text):,}자입니다. {most:,}자까지로 줄이십시오.")
+    return text.encode(errors="replace").decode()
+
+
+def quoted(text: str) -> str:
+    """quoted("가" * 100_000) -> "'가가…'": a text as an error message repeats it."""
+    return repr(text if len(text) <= QUOTED else text[: QUOTED - 1] + "…")
