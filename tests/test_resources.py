@@ -331,6 +331,19 @@ def test_unknown_hub_name_is_one_sentence(hub, profile):
         resources.load_tokenizer("nobody/nothing")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the hub's cache has no links on Windows")
+def test_damaged_files_of_the_hub_are_deleted(hub, profile, tmp_path):
+    profile("full")
+    blobs = [tmp_path / "blobs" / (digits * length) for digits, length in (("0", 40), ("1", 64))]
+    for blob, name in zip(blobs, ("config.json", "model.safetensors"), strict=True):
+        blob.parent.mkdir(exist_ok=True)
+        blob.write_text("not what the hub's cache named so")
+        (hub.folder / name).symlink_to(blob)
+    with pytest.raises(CourseError, match="someone/bert.*해시"):
+        resources.load_tokenizer("someone/bert")
+    assert not any(blob.exists() for blob in blobs)
+
+
 # --- model and tokenizer belong together ---------------------------------------------------------
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
