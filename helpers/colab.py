@@ -1,7 +1,6 @@
 """Colab: the cell above every lesson, and what it calls once the repository is there."""
 
 import importlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,8 +10,12 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from helpers import ROOT, CourseError
+
+# Packages imported under another name than theirs.
+MODULES = {"ipython": "IPython", "scikit-learn": "sklearn"}
 
 CELL = """\
 # Colab에서만 일하는 셀입니다. 강의 저장소를 가져오고 빠진 패키지만 설치합니다.
@@ -40,21 +43,38 @@ def colab_cell() -> str:
 
 
 def install_missing() -> None:
-    """Install the course's packages that this Python lacks or has too old; leave torch alone.
+    """Install the course's packages that this Python lacks or has too old; downgrade nothing.
 
-    Raises CourseError if pip fails; what pip says stands above it.
+    Raises CourseError if pip fails (what pip says stands above it), and if pip has changed a
+    package that this Python imported before: the old and the new files do not work together.
     """
+    changed = set()
     missing = missing_packages()
-    if not missing:
-        return
-    print("빠진 패키지를 설치합니다:", ", ".join(missing))
-    with tempfile.TemporaryDirectory() as folder:
-        keep = Path(folder) / "keep.txt"  # a package that asks for another torch fails instead
-        keep.write_text(f"torch=={metadata.version('torch')}\n")
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", *missing],
-            env={**os.environ, "PIP_CONSTRAINT": str(keep)},
+    if missing:
+        print("빠진 패키지를 설치합니다:", ", ".join(missing))
+        before = installed_versions()
+        pip_install(missing, keep=before)
+        changed = {name for name, _ in before.items() - installed_versions().items()}
+    outdated = {name for name in changed if is_imported(name)}
+    outdated |= {name for name in requirements() if is_outdated(name)}
+    if outdated:
+        raise CourseError(
+            f"이미 불러온 패키지({', '.join(sorted(outdated))})를 pip가 바꾸었으니 메뉴에서 "
+            "런타임 > 세션 다시 시작을 누른 뒤 이 셀부터 다시 실행하십시오."
         )
+
+
+def pip_install(packages: list[str], keep: dict[str, str]) -> None:
+    """Install the packages, but leave torch alone and everything else of `keep` at least as new.
+
+    Raises CourseError if pip fails, as it does where a package asks for another torch.
+    """
+    floors = [f"{name}>={public_version(version)}" for name, version in keep.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "keep.txt"
+        constraints.write_text("\n".join([f"torch=={metadata.version('torch')}", *floors]))
+        command = ["-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
+        done = subprocess.run([sys.executable, *command, *packages])
     if done.returncode:
         raise CourseError(
             "패키지를 설치하지 못했습니다. 네트워크를 확인하고 메뉴에서 런타임을 다시 시작한 뒤 "
@@ -64,20 +84,62 @@ def install_missing() -> None:
 
 
 def missing_packages() -> list[str]:
-    """["kiwipiepy==0.24.1", ...]: requirements that are not met here, at their tested versions."""
+    """["kiwipiepy==0.24.1", ...]: requirements that are not met here, at their tested versions.
+
+    torch, and whatever is newer than the tested version, stay as Colab brings them.
+    """
     pins = pinned_versions()
     missing = []
-    for text in project()["dependencies"]:
-        requirement = Requirement(text)
-        if requirement.name == "torch":
-            continue
+    for name, requirement in requirements().items():
         try:
-            installed = metadata.version(requirement.name)
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
-            installed = None
-        if installed is None or not requirement.specifier.contains(installed, prereleases=True):
-            missing.append(f"{requirement.name}=={pins[canonicalize_name(requirement.name)]}")
+            installed = "0"
+        met = requirement.specifier.contains(installed, prereleases=True)
+        if name != "torch" and not met and Version(installed) < Version(pins[name]):
+            missing.append(f"{requirement.name}=={pins[name]}")
     return missing
+
+
+def installed_versions() -> dict[str, str]:
+    """{"numpy": "2.1.3", ...}: every package, at the version that an import finds first.
+
+    Leaves out what has no name or no regular version, as some of a system's own packages.
+    """
+    versions = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name and public_version(distribution.version):
+            versions.setdefault(canonicalize_name(name), distribution.version)
+    return versions
+
+
+def is_imported(name: str) -> bool:
+    """Say whether this Python has imported any of the package's modules."""
+    files = metadata.files(name) or []
+    modules = (".".join(file.with_suffix("").parts) for file in files if file.suffix == ".py")
+    return any(module.removesuffix(".__init__") in sys.modules for module in modules)
+
+
+def is_outdated(name: str) -> bool:
+    """Say whether this Python has imported another version of the package than is installed."""
+    module = sys.modules.get(MODULES.get(name, name.replace("-", "_")))
+    imported = public_version(getattr(module, "__version__", None))
+    return imported is not None and imported != public_version(metadata.version(name))
+
+
+def public_version(text: str | None) -> str | None:
+    """public_version("2.11.0+cpu") -> "2.11.0"; None for what is no version."""
+    try:
+        return Version(text).public
+    except (InvalidVersion, TypeError):
+        return None
+
+
+def requirements() -> dict[str, Requirement]:
+    """{"numpy": Requirement("numpy>=1.26"), ...} from pyproject.toml, names in canonical form."""
+    parsed = [Requirement(text) for text in project()["dependencies"]]
+    return {canonicalize_name(requirement.name): requirement for requirement in parsed}
 
 
 def project() -> dict:

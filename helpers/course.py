@@ -128,14 +128,25 @@ def bf16_supported() -> bool:
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return processor_has("avx512_bf16") or processor_has("amx_tile")
+
+
+def processor_has(unit: str) -> bool:
+    """processor_has("amx_tile") -> False where there is no such unit, or where torch cannot tell.
+
+    The questions are torch's own and may be renamed: here alone they are asked.
+    """
+    import torch
+
+    return getattr(torch.cpu, f"_is_{unit}_supported", bool)()
 
 
 def keep_memory() -> None:
-    """Let glibc keep the memory that is freed: a training step asks for the same large blocks again and again.
+    """Let glibc keep the memory that is freed: a training step asks
+    for the same large blocks again and again.
 
-    Otherwise each block is given back to the kernel and comes back page by page, zeroed, which takes a
-    quarter of a step. Does nothing where the C library is another one. Source: mallopt(3).
+    Otherwise each block is given back to the kernel and comes back page by page, zeroed, which
+    takes a quarter of a step. Does nothing where the C library is another one. Source: mallopt(3).
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt

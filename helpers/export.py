@@ -1,4 +1,4 @@
-"""Export a BERT for the browser: ONNX files and the tokenizer, laid out as transformers.js reads them.
+"""Export a BERT for the browser: ONNX files and tokenizer, as transformers.js reads them.
 
 >>> export("mini-bert-ko", "build/mini-bert-ko")
 {'config.json': 644, ..., 'onnx/model.onnx': 70_000_000, 'onnx/model_quantized.onnx': 19_000_000}
@@ -33,9 +33,9 @@ FILES = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}  # tran
 def export(model: str | Path, output: str | Path) -> dict[str, int]:
     """export("mini-bert-ko", "build/mini-bert-ko") -> {file below `output`: its bytes}
 
-    model: as for `load_model`. With a masked-LM head it is exported for fill-mask, a bare encoder for
-    feature extraction. fp32 and int8 both take `input_ids`, `attention_mask` and, where the model
-    has types, `token_type_ids` [batch, sequence].
+    model: as for `load_model`. With a masked-LM head it is exported for fill-mask, a bare encoder
+    for feature extraction. fp32 and int8 both take `input_ids`, `attention_mask` and, where the
+    model has types, `token_type_ids` [batch, sequence].
     Raises CourseError as `load_model` does, for another head, for an output that cannot be written,
     and if a written model computes something else than torch.
     """
@@ -54,7 +54,8 @@ def export(model: str | Path, output: str | Path) -> dict[str, int]:
         onnx.save(quantize_weights(graph), output / FILES["int8"])
     except OSError as error:
         raise CourseError(
-            f"'{output}'에 쓸 수 없습니다({error.strerror}). 쓸 수 있는 폴더를 --output으로 주십시오."
+            f"'{output}'에 쓸 수 없습니다({error.strerror}). 쓸 수 있는 폴더를 --output으로 "
+            "주십시오."
         ) from error
     check(network, inputs, output, TASKS[task])
     found = sorted(path for path in output.rglob("*") if path.is_file())
@@ -185,7 +186,8 @@ def open_session(path: str | Path) -> onnxruntime.InferenceSession:
 
 
 def check(network: Any, inputs: dict[str, torch.Tensor], folder: Path, output: str) -> None:
-    """Compare the written files with torch, which gets the rounded weights for int8, on real sentences.
+    """Compare the written files with torch, which gets the rounded weights
+    for int8, on real sentences.
 
     Raises CourseError if they differ.
     """

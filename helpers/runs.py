@@ -1,15 +1,59 @@
-"""What long runs leave: a folder for their result, and logs in JSON lines, stamped with the weights they started from."""
+"""Runs of training: without noise; a folder for their result; logs in JSON lines, stamped with the
+weights they started from."""
 
 import json
 import os
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from helpers import CourseError
+from helpers.course import bf16_supported, keep_memory
 from helpers.resources import model_folder, sha256
 
 
+def train_quietly(
+    make: Callable[..., Any],
+    *,
+    steps: int,
+    seed: int,
+    device: str,
+    callbacks: Iterable[Any] = (),
+    arguments: dict[str, Any],
+    **parts: Any,
+) -> None:
+    """Train for `steps` with a `transformers.Trainer` that saves and prints nothing.
+
+    make: the Trainer's class. arguments: to `TrainingArguments`, beside what is the same for every
+    run. parts: the Trainer's own, `model` and `train_dataset` and so on.
+    """
+    from transformers import PrinterCallback, TrainingArguments
+
+    keep_memory()
+    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
+        common = {
+            "output_dir": folder,
+            "max_steps": steps,
+            "seed": seed,
+            "bf16": bf16_supported(),
+            "use_cpu": device == "cpu",
+            "dataloader_pin_memory": device != "cpu",
+            "remove_unused_columns": False,
+            "logging_steps": max(1, steps // 20),
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+        }
+        trainer = make(
+            args=TrainingArguments(**common | arguments), callbacks=list(callbacks), **parts
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+
+
 def make_folder(folder: str | os.PathLike) -> None:
-    """Make a folder for a result, before the minutes of training. Raises CourseError where that cannot be."""
+    """Make a folder for a result, before the minutes of training, or raise CourseError."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

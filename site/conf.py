@@ -46,7 +46,8 @@ pygments_dark_style = "a11y-high-contrast-dark"
 def escape_docstring(app, what, name, obj, options, lines: list[str]) -> None:
     """Read our plain docstrings as they are meant: examples stay code, signs are no markup.
 
-    The first line is an example where it has an arrow or a call; `*`, `|` and trailing `_` are text.
+    The first line is an example where it has an arrow or a call; `*`, `|` and trailing `_` are
+    text.
     """
     text = "\n".join(lines)
     first = text.partition("\n")[0]

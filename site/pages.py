@@ -39,7 +39,9 @@ def write_lessons(folder: Path) -> list[Path]:
 
 
 def lesson(path: Path) -> nbformat.NotebookNode:
-    """A notebook as a page: links below its title, every picture named, nothing for Colab or tests."""
+    """A notebook as a page: links below its title, every picture named,
+    nothing for Colab or tests.
+    """
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if not is_colab_cell(cell)]
     first = notebook.cells[0]
@@ -57,7 +59,9 @@ def lesson(path: Path) -> nbformat.NotebookNode:
 
 
 def write_index(index: Path) -> None:
-    """Put the lessons, each with the headline that it printed when it was executed, into the index."""
+    """Put the lessons, each with the headline
+    that it printed when it was executed, into the index.
+    """
     rows = ["| 수업 | 대표 결과 (프로필 `local`) |", "|---|---|"]
     for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
@@ -86,7 +90,9 @@ def links(path: Path, notebook: nbformat.NotebookNode) -> str:
 
 
 def helpers_of(code: str) -> list[str]:
-    """helpers_of("from helpers.course import start") -> ["helpers.course.start"], in their order."""
+    """helpers_of("from helpers.course import start")
+    -> ["helpers.course.start"], in their order.
+    """
     found = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
@@ -102,7 +108,9 @@ def plain(markdown: str) -> str:
 
 
 def write_cards(folder: Path) -> None:
-    """Copy the cards of models and data sets; a link leads to a card, to a picture, or to the source."""
+    """Copy the cards of models and data sets; a link leads to a card,
+    to a picture, or to the source.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for card in CARDS:
         text = card.read_text(encoding="utf-8")
@@ -118,7 +126,8 @@ def write_cards(folder: Path) -> None:
 CARDS_HEAD = """\
 # 모델과 데이터의 카드
 
-카드(card)에는 무엇으로 어떻게 만들었는지, 얼마나 잘하는지, 무엇을 못하는지, 어떤 조건으로 쓸 수 있는지가 적혀 있습니다.
+카드(card)에는 무엇으로 어떻게 만들었는지, 얼마나 잘하는지, 무엇을 못하는지,
+어떤 조건으로 쓸 수 있는지가 적혀 있습니다.
 저장소의 `data/`에 있는 파일 그대로입니다.
 """
 
@@ -133,7 +142,9 @@ def relink(text: str, source: Path, folder: Path) -> str:
 
 
 def new_target(target: str, source: Path, folder: Path) -> str:
-    """A card, a lesson, a copied picture, or the source; what does not exist stays and fails there."""
+    """A card, a lesson, a copied picture, or the source;
+    what does not exist stays and fails there.
+    """
     path = Path(os.path.normpath(source.parent / target.split("#")[0]))
     if path in CARDS:
         return f"../cards/{path.parent.name}.md"
@@ -154,7 +165,8 @@ def new_target(target: str, source: Path, folder: Path) -> str:
 API_HEAD = """\
 # API: `helpers`
 
-수업이 부르는 함수와 클래스를 코드의 설명문(docstring)에서 옮겼습니다. 설명문은 영어이고 보기로 시작합니다.
+수업이 부르는 함수와 클래스를 코드의 설명문(docstring)에서 옮겼습니다.
+설명문은 영어이고 보기로 시작합니다.
 함수의 코드는 노트북에서 `이름??`으로 볼 수 있습니다.
 """
 

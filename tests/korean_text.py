@@ -25,7 +25,9 @@ def write_korean(path: Path, documents: int = 40, seed: int = 0) -> Path:
 
 
 def write_numbers(path: Path, documents: list[list[int]]) -> Path:
-    """Write sentences of the given lengths in which no word comes twice: [[2, 1], [1]] -> "w0 w1", "w2", "", "w3"."""
+    """Write sentences of the given lengths in which no word comes twice: [[2, 1], [1]]
+    -> "w0 w1", "w2", "", "w3".
+    """
     number, texts = 0, []
     for lengths in documents:
         lines = []

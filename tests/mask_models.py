@@ -11,7 +11,9 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def tokenizer_of(*pieces):
-    """Give a WordPiece tokenizer of these pieces, signs, digits and the letters of ordinary Korean."""
+    """Give a WordPiece tokenizer of these pieces, signs, digits
+    and the letters of ordinary Korean.
+    """
     letters = sorted({letter for text in ORDINARY_KOREAN for letter in text if letter.isalpha()})
     known = [*SPECIAL, *pieces, *".,!?-", *letters, *(f"##{letter}" for letter in letters)]
     vocab = {piece: number for number, piece in enumerate(dict.fromkeys(known))}
@@ -27,7 +29,8 @@ def tiny_bert(tokenizer, cls=BertForMaskedLM, **config):
 
 
 class Scripted:
-    """A masked language model by rule: rule(pieces of the row, place of the mask) -> {piece: logit}.
+    """A masked language model by rule: rule(pieces of the row, place
+    of the mask) -> {piece: logit}.
 
     What the rule does not name has logit 0. `shown` keeps the rows it was asked about.
     """

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import platform
@@ -100,6 +101,15 @@ def test_ci_never_computes_on_a_gpu(monkeypatch):
     assert course.device_name("local") == "cuda"
 
 
+def test_a_torch_that_cannot_tell_computes_without_bf16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert course.bf16_supported()
+    for unit in ("avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{unit}_supported", raising=False)
+    assert not course.bf16_supported()
+
+
 @pytest.mark.parametrize("name, offline", [("ci", True), ("local", True), ("full", False)])
 def test_only_the_full_profile_may_use_the_hub(profile, name, offline):
     import datasets.config
@@ -126,7 +136,9 @@ def test_plots_have_hangul_and_a_minus_sign():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator only")
 @pytest.mark.parametrize("kept", [False, True])
 def test_freed_memory_is_used_again(kept):
-    """A large block asked for again and again costs page faults at first only once freed memory is kept."""
+    """A large block asked for again and again costs page faults at first
+    only once freed memory is kept.
+    """
     code = f"""
 import resource, torch
 from helpers.course import keep_memory
@@ -169,8 +181,8 @@ def run(arguments, **options):
     if "pip" not in arguments:
         calls.append(arguments[:2])
         return real_run(arguments, **options)
-    constraint = open(options["env"]["PIP_CONSTRAINT"]).read()
-    calls.append([*arguments, constraint])
+    constraints = open(arguments[arguments.index("--constraint") + 1]).read().splitlines()
+    calls.append([*arguments, constraints])
     for package in arguments:
         if "==" in package:
             installed.update([package.split("==")])
@@ -226,12 +238,13 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
         assert os.path.samefile(turn["helpers"], clone / "helpers" / "course.py")
     git, pip = first["calls"]
     assert git == ["git", "clone"]
-    *arguments, constraint = pip
+    *arguments, constraints = pip
     packages = [argument for argument in arguments if "==" in argument]
     pins = colab.pinned_versions()
     assert packages == [f"{name}=={pins[name]}" for name in ("kiwipiepy", "transformers")]
     assert not any("torch" in argument for argument in arguments)
-    assert constraint == "torch==2.5.0+cu124\n"
+    assert constraints[0] == "torch==2.5.0+cu124"
+    assert f"numpy>={np.__version__}" in constraints  # nothing is downgraded
     assert second["calls"] == []
 
 
@@ -241,6 +254,56 @@ def test_failed_installation_in_colab_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: failed)
     with pytest.raises(CourseError, match="설치하지 못했습니다"):
         colab.install_missing()
+
+
+def test_a_package_newer_than_the_tested_one_stays(monkeypatch):
+    real = metadata.version
+    newer = {"transformers": "99.0"}
+    monkeypatch.setattr(metadata, "version", lambda name: newer.get(name) or real(name))
+    assert colab.missing_packages() == []
+
+
+@pytest.fixture
+def upgraded_by_pip(monkeypatch, tmp_path):
+    """A package with one module, `onefile`, of which "pip" replaces version 1.0 by 2.0."""
+
+    def install(version: str) -> None:
+        for old in tmp_path.glob("*.dist-info"):
+            shutil.rmtree(old)
+        info = tmp_path / f"one_file-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: one-file\nVersion: {version}")
+        (info / "RECORD").write_text("onefile.py,,\n")
+
+    install("1.0")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(colab, "missing_packages", lambda: ["one-file==2.0"])
+    monkeypatch.setattr(colab, "pip_install", lambda packages, keep: install("2.0"))
+
+
+def test_package_that_pip_changed_after_its_import_asks_for_a_restart(upgraded_by_pip, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onefile", types.ModuleType("onefile"))
+    with pytest.raises(CourseError, match=r"\(one-file\).*런타임 > 세션 다시 시작"):
+        colab.install_missing()
+
+
+def test_package_that_pip_changed_before_its_import_asks_for_nothing(upgraded_by_pip):
+    colab.install_missing()
+
+
+def test_package_changed_before_the_cell_asks_for_a_restart(monkeypatch):
+    """numpy replaced by the learner's own pip: Python still holds the old one."""
+    monkeypatch.setattr(np, "__version__", "1.20.0")
+    with pytest.raises(CourseError, match=r"\(numpy\)"):
+        colab.install_missing()
+
+
+@pytest.mark.parametrize("name", colab.requirements())
+def test_an_import_alone_asks_for_no_restart(name):
+    """Each package says the version it is installed as, or the learner would restart for ever."""
+    if name != "koreanize-matplotlib":  # never imported: helpers.course only locates its fonts
+        importlib.import_module(colab.MODULES.get(name, name.replace("-", "_")))
+    assert not colab.is_outdated(name)
 
 
 def test_colab_cell_is_in_form():

@@ -296,7 +296,9 @@ def test_composing_keeps_what_the_spans_spell(data, text):
 @settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_every_variant_marks_exactly_the_tokens_of_the_spans(data):
-    """Real offsets, random spans: the pieces of a span spell at least its letters, markers excluded."""
+    """Real offsets, random spans: the pieces
+    of a span spell at least its letters, markers excluded.
+    """
     text = SENTENCE
     places = []
     for _ in range(2):
@@ -547,9 +549,9 @@ def test_number_without_sense_is_one_sentence(tiny, wrong):
         train([example()], "plain", tiny, settings=replace(QUICK, **wrong))
 
 
-def test_max_length_beyond_the_model_is_one_sentence(tiny):
-    with pytest.raises(CourseError, match="64토큰까지만"):
-        train([example()], "plain", tiny, settings=replace(QUICK, max_length=65))
+def test_max_length_beyond_the_model_is_cut_with_a_line(tiny, capsys):
+    train([example()], "plain", tiny, settings=replace(QUICK, max_length=65))
+    assert "max_length를 65에서 64" in capsys.readouterr().err
 
 
 def test_extractor_reads_words_and_places(tiny):

@@ -122,7 +122,9 @@ def test_character_tags_to_pieces_and_back(case):
 @slowly
 @given(st.lists(annotated(), min_size=1, max_size=4), st.integers(6, 20))
 def test_windows_of_any_size_lose_nothing(cases, max_length):
-    """From examples to rows of a model, and from a model that is always right to the same entities."""
+    """From examples to rows of a model, and from a model
+    that is always right to the same entities.
+    """
     examples = [{"text": text, "entities": found} for text, found, _ in cases]
     config = config_of(examples)
     rows = TASK.encode(TOKENIZER, examples, config, max_length, labels=True)

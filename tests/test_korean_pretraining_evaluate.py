@@ -218,7 +218,9 @@ def test_missing_file(unigram):
 
 
 def test_the_log_of_real_text_belongs_to_the_shipped_model():
-    """New weights make the lesson's table a table of another model: then it has to be computed again."""
+    """New weights make the lesson's table a table of another model:
+    then it has to be computed again.
+    """
     text = (DATA / "korean_pretraining" / "domain.jsonl").read_text(encoding="utf-8")
     runs = [json.loads(line) for line in text.splitlines()]
     assert {run["weights"] for run in runs} == {weights_of("mini-bert-ko")}
@@ -244,7 +246,9 @@ def label_pairs(tokenizer, labels: list[int]) -> list[dict]:
 
 
 def test_next_sentence_head_known_by_construction(model, tokenizer):
-    """Labels read off the piece behind `[CLS]`, whatever the lengths; 3 of 200 pairs are mislabelled."""
+    """Labels read off the piece behind `[CLS]`, whatever the lengths; 3
+    of 200 pairs are mislabelled.
+    """
 
     class Reader(torch.nn.Module):
         def forward(self, input_ids, **kwargs):

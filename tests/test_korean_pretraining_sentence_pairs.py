@@ -19,7 +19,9 @@ TOKENIZER = number_tokenizer(1200)
 
 
 def halves(example: dict) -> tuple[list[int], list[int]]:
-    """Take `[CLS] A [SEP] B [SEP]` apart, by the place of the separators and by token types alike."""
+    """Take `[CLS] A [SEP] B [SEP]` apart, by the place of the separators
+    and by token types alike.
+    """
     ids, types = example["input_ids"], example["token_type_ids"]
     assert ids[0] == CLS and ids[-1] == SEP and ids.count(CLS) == 1 and ids.count(SEP) == 2
     border = ids.index(SEP) + 1
@@ -106,7 +108,8 @@ def test_one_pair_in_ten_is_short(tmp_path):
     for probability in (0.0, 0.1):
         pairs = build_sentence_pairs(path, tokenizer, 64, short_seq_prob=probability)
         whole = [len(ids) == 64 for ids in pairs["input_ids"]]
-        # Of the short ones one in 60 is as long as the others; the ends of the documents are short anyhow.
+        # Of the short ones one in 60 is as long as the others; the ends of the documents are short
+        # anyhow.
         lengths[probability] = 1 - sum(whole) / len(whole)
     assert lengths[0.0] < 0.04
     assert 0.06 < lengths[0.1] - lengths[0.0] < 0.15
@@ -187,7 +190,8 @@ def best_accuracy(values: list[int], labels: list[int]) -> float:
 @pytest.mark.parametrize("block_size", [32, 64, 128])
 @pytest.mark.parametrize("layout", ["articles", "single sentences"])
 def test_no_rule_on_b_alone_tells_the_label(tmp_path, layout, block_size):
-    # Sentences of 3 to 40 words, as long as real ones; each word its own id, so that places are known.
+    # Sentences of 3 to 40 words, as long as real ones; each word its own id, so that places are
+    # known.
     rng = random.Random(0)
     size = (lambda: rng.randint(1, 12)) if layout == "articles" else (lambda: 1)
     count = 400 if layout == "articles" else 2000

@@ -19,7 +19,7 @@ from helpers import ROOT, CourseError
 from helpers.korean_pretraining import train, trainer
 from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
-from helpers.korean_pretraining.model import new_model
+from helpers.korean_pretraining.model import initial_model, new_model
 from helpers.korean_pretraining.optimizers import muon
 from helpers.korean_pretraining.run_folder import last_checkpoint, lock_folder, read_log
 from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
@@ -329,7 +329,9 @@ def test_stages_change_what_is_judged(corpus, tmp_path):
 def test_either_optimizer_learns_and_resumes_as_if_nothing_had_happened(
     corpus, tmp_path, monkeypatch, optimizer
 ):
-    monkeypatch.setattr(train, "bf16_supported", lambda: True)
+    for module in ("settings", "train"):
+        name = f"helpers.korean_pretraining.{module}.bf16_supported"
+        monkeypatch.setattr(name, lambda: True)
     settings = TINY | {"optimizer": optimizer, "save_steps": 20}
     whole = pretrain(corpus, tmp_path / "whole", steps=40, **settings)
     assert losses(whole.log, "masked_lm_loss")[-1] < losses(whole.log, "masked_lm_loss")[0]
@@ -389,7 +391,7 @@ def test_compiled_it_is_the_same_run(corpus, tmp_path, fp32):
 
 
 def test_compile_without_a_compiler(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "which", lambda name: None)
+    monkeypatch.setattr("helpers.korean_pretraining.settings.which", lambda name: None)
     with pytest.raises(CourseError, match="C\\+\\+ 컴파일러가 필요합니다.*compile 없이"):
         pretrain(corpus, tmp_path / "model", steps=1, compile=True, **TINY)
 
@@ -499,7 +501,7 @@ def test_a_file_is_no_folder(corpus, tmp_path):
 
 def test_a_model_with_our_vocabulary_is_continued(run, corpus, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(run.folder)
-    model = train.initial_model(tokenizer, run.folder, 1)
+    model = initial_model(tokenizer, run.folder, 1)
     before = weights(run.folder)
     state = model.state_dict()
     assert all(torch.equal(state[name], weight) for name, weight in before.items())
@@ -539,7 +541,8 @@ def test_a_model_with_another_vocabulary_is_a_warm_start(run, corpus, tmp_path):
 
 
 def test_a_teacher_adds_the_sentence_vector_loss(run, corpus, tmp_path):
-    # an eighth of the batch is sentences for the teacher: enough of them that their loss is no noise
+    # an eighth of the batch is sentences for the teacher: enough of them that their loss is no
+    # noise
     settings = TINY | {"batch_size": 64, "teacher": run.folder}
     settings |= {"teacher_sentences": 50, "teacher_weight": 2.0}
     result = pretrain(corpus, tmp_path / "taught", steps=24, **settings)

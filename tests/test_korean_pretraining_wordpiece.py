@@ -119,7 +119,9 @@ def test_the_vocab_file_trap_exists_and_is_not_ours(tokenizer, tmp_path):
 
 
 def longest_match(word: str, vocab: dict[str, int]) -> list[str]:
-    """Greedy longest match from the left, as in the paper; the whole word is unknown where one place fails."""
+    """Greedy longest match from the left, as in the paper;
+    the whole word is unknown where one place fails.
+    """
     pieces, start = [], 0
     while start < len(word):
         for stop in range(len(word), start, -1):

@@ -23,7 +23,9 @@ GOOD, UNSURE, BAD = [0.1, 0.9], [0.3, 0.7], [0.9, 0.1]
 
 
 class Judge:
-    """Negative where a bad word stands, positive else, and less sure without 좋다; keeps what it read."""
+    """Negative where a bad word stands, positive else,
+    and less sure without 좋다; keeps what it read.
+    """
 
     def __init__(self):
         self.asked = []
@@ -44,7 +46,9 @@ MODEL = Scripted(TOKENIZER, dislike)
 
 
 def gradual(texts):
-    """Probability of the label: .9 with all of 정말 참 좋다, less without; each word has its weight."""
+    """Probability of the label: .9 with all of 정말 참 좋다, less without;
+    each word has its weight.
+    """
     weights = {"정말": 0.1, "참": 0.05, "좋다": 0.5}
     good = [0.25 + sum(weights.get(word, 0) for word in text.split()) for text in texts]
     return np.array([[1 - p, p] for p in good])

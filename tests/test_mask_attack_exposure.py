@@ -15,7 +15,9 @@ CODES = [f"{a}{b}" for a in range(10) for b in range(10)]  # all 100 codes of tw
 
 
 def graded(pieces, place):
-    """Prefer small digits: code "ab" has the score -(10 a + b) up to a constant, so its rank is ab + 1."""
+    """Prefer small digits: code "ab" has the score -(10 a + b) up to a constant,
+    so its rank is ab + 1.
+    """
     if place == pieces.index("[MASK]"):
         return {str(digit): -10 * digit for digit in range(10)}
     return {f"##{digit}": -digit for digit in range(10)}

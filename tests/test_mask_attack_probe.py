@@ -14,7 +14,8 @@ from helpers.mask_attack import masks, probe
 from helpers.mask_attack.bias import categorical_bias
 
 TOKENIZER = tokenizer_of(
-    *"프랑스 독일 파리 베를린 런던 서울 수도 한강 강 ##강 센 ##이다 이다 ##이 ##다 ##의 의 남자 여자".split()
+    *"프랑스 독일 파리 베를린 런던 서울 수도 한강 강 ##강 센 ##이다 이다".split(),
+    *"##이 ##다 ##의 의 남자 여자".split(),
 )
 
 

@@ -22,7 +22,8 @@ PlaywrightError = playwright.Error
 expect.set_options(timeout=30_000)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-# Elsewhere than on Linux the browser is not on the path; Playwright knows where Chrome is installed.
+# Elsewhere than on Linux the browser is not on the path; Playwright knows where Chrome is
+# installed.
 BROWSER = {"executable_path": CHROMIUM} if CHROMIUM else {"channel": "chrome"}
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
@@ -120,7 +121,9 @@ def browser():
 
 @pytest.fixture
 def run_cell(browser, server):
-    """run_cell("code") -> a browser page where a notebook's only cell has been run by its reader."""
+    """run_cell("code") -> a browser page where a notebook's only cell has
+    been run by its reader.
+    """
     address, token, folder = server
     with browser.new_context() as context:
         page = context.new_page()

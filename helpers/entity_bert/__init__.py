@@ -2,5 +2,6 @@
 
 >>> model, tokenizer = train(read_examples("train.json"), variant="entity_embedding")
 >>> extract_relation = RelationExtractor(model, tokenizer)
->>> extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년")   # {"per:date_of_birth": 0.93, ...}
+>>> extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년")
+{"per:date_of_birth": 0.93, ...}
 """

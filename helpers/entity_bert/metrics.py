@@ -28,8 +28,8 @@ def micro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
 def auprc(gold: Sequence[str], probabilities: np.ndarray, labels: Sequence[str]) -> float:
     """KLUE-RE's second measure: the area under each label's precision-recall curve, averaged, in %.
 
-    probabilities [examples, labels]. The mean is over the labels that occur in `gold`: all 30 in KLUE's
-    own files, no_relation included. A label without an example has no curve.
+    probabilities [examples, labels]. The mean is over the labels that occur in `gold`: all 30 in
+    KLUE's own files, no_relation included. A label without an example has no curve.
     Source: https://github.com/KLUE-benchmark/KLUE-baseline (klue_re_auprc)
     """
     areas = []
@@ -41,8 +41,8 @@ def auprc(gold: Sequence[str], probabilities: np.ndarray, labels: Sequence[str])
 
 
 def outcomes(gold: Sequence[str], predicted: Sequence[str]) -> str:
-    """One character an example: '+' right relation, '.' rightly none, 'x' wrong relation,
-    'm' missed (none said), 'f' false alarm (none there). Enough for micro F1, and for a paired test.
+    """One character an example: '+' right relation, '.' rightly none, 'x' wrong relation, 'm'
+    missed (none said), 'f' false alarm (none there). Enough for micro F1, and for a paired test.
     """
     kinds = []
     for right, answer in zip(gold, predicted, strict=True):
@@ -69,8 +69,9 @@ def paired_bootstrap(
 ) -> tuple[float, float, float]:
     """Mean micro F1 of runs `a` minus that of runs `b` in points, and its 95 % interval.
 
-    a, b: the `outcomes` of one run a seed, on the same examples. Every round draws the examples and the
-    seeds anew with replacement, the same examples for both sides. An interval that holds 0 is noise.
+    a, b: the `outcomes` of one run a seed, on the same examples. Every round draws the examples and
+    the seeds anew with replacement, the same examples for both sides. An interval that holds 0 is
+    noise.
     Source: Koehn 2004, "Statistical significance tests", https://aclanthology.org/W04-3250
     """
     rng = np.random.default_rng(seed)

@@ -4,21 +4,23 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import BertModel, BertPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from helpers.architectures import HeadOnEncoder
 from helpers.entity_bert.spans import ROWS, find_variant
 
 
-class EntityBert(BertPreTrainedModel):
+class EntityBert(HeadOnEncoder):
     """EntityBert.from_pretrained(folder, entity_variant="entity_embedding", num_labels=30).
 
-    Starts from any BERT; `save_pretrained` and `from_pretrained` keep the variant and all weights.
-    The entity embedding begins at zero, so that at first the model computes what the pretrained BERT
-    computes; it is added, not multiplied, so its gradient is not zero. Row 0 (no entity) stays zero.
+    Starts from any BERT, RoBERTa or ELECTRA; `save_pretrained` and `from_pretrained` keep the
+    variant and all weights.
+    The entity embedding begins at zero, so that at first the model computes what the pretrained
+    BERT computes; it is added, not multiplied, so its gradient is not zero. Row 0 (no entity) stays
+    zero.
     Raises CourseError for an unknown variant.
-    Sources: Wu & He 2019, "R-BERT", https://arxiv.org/abs/1905.08284 (pooling 'cls+means');
-    Baldini Soares et al. 2019, "Matching the Blanks", https://arxiv.org/abs/1906.03158 ('starts').
+    Sources: Wu & He 2019, "R-BERT", https://arxiv.org/abs/1905.08284 (pooling 'cls+means'); Baldini
+    Soares et al. 2019, "Matching the Blanks", https://arxiv.org/abs/1906.03158 ('starts').
     """
 
     def __init__(self, config: Any, entity_variant: str | None = None):
@@ -28,9 +30,9 @@ class EntityBert(BertPreTrainedModel):
         )
         self.variant = find_variant(config.entity_variant)
         parts = {"cls": 1, "starts": 2, "cls+starts": 3, "cls+means": 3}[self.variant.pooling]
-        self.bert = BertModel(config, add_pooling_layer=False)
         if rows := ROWS[self.variant.ids]:
-            self.entity_embeddings = nn.Embedding(rows, config.hidden_size, padding_idx=0)
+            size = self.base_model.embeddings.word_embeddings.embedding_dim
+            self.entity_embeddings = nn.Embedding(rows, size, padding_idx=0)
         # New for every variant: the pretrained pooler would learn at the small rate of the encoder
         # and make [CLS] look worse than it is.
         self.dense = nn.Linear(parts * config.hidden_size, config.hidden_size)
@@ -55,14 +57,14 @@ class EntityBert(BertPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Logits [batch, labels], and the cross-entropy where `labels` [batch] are given.
 
-        input_ids, attention_mask, entity_ids [batch, length]; starts [batch, 2]; spans [batch, 2, 2],
-        as `encode` gives them.
+        input_ids, attention_mask, entity_ids [batch, length]; starts [batch, 2]; spans [batch, 2,
+        2], as `encode` gives them.
         """
-        embedded = self.bert.embeddings.word_embeddings(input_ids)
+        embedded = self.base_model.embeddings.word_embeddings(input_ids)
         if hasattr(self, "entity_embeddings") and entity_ids is not None:
             embedded = embedded + self.entity_embeddings(entity_ids)
         # BERT adds position and segment to `inputs_embeds`, and normalises the sum.
-        outputs = self.bert(inputs_embeds=embedded, attention_mask=attention_mask, **kwargs)
+        outputs = self.base_model(inputs_embeds=embedded, attention_mask=attention_mask, **kwargs)
         vector = self.dropout(self.pool(outputs, starts, spans))
         logits = self.classifier(vector)
         loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)

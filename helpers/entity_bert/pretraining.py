@@ -3,27 +3,25 @@
 import functools
 import os
 import random
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy, pad
-from transformers import BertForMaskedLM, PrinterCallback, Trainer, TrainingArguments
+from transformers import BertForMaskedLM, Trainer
 from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
 from helpers.course import (
-    bf16_supported,
     device_name,
-    keep_memory,
     profile_name,
     seed_everything,
 )
 from helpers.entity_bert.spans import compose, covered
 from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
+from helpers.runs import train_quietly
 
 NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
 Chunk = tuple[int, int]
@@ -39,8 +37,9 @@ def _kiwi() -> Any:
 def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
     """find_chunks(["이순신 장군은 1545년에 태어났다."]) -> [[(0, 6), (8, 13)]]: likely entities.
 
-    Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL). A run
-    may go on after a space ("이순신 장군"), but not after or with a number. Character spans, half-open.
+    Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL). A
+    run may go on after a space ("이순신 장군"), but not after or with a number. Character spans,
+    half-open.
     """
     sentences = list(sentences)
     found = []
@@ -62,7 +61,9 @@ def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
 
 
 def chunk_rows(tokenizer: Any, sentences: Sequence[str], max_length: int = 128) -> list[dict]:
-    """Rows with input_ids and chunks, the entities' tokens (half-open), of sentences that have some."""
+    """Rows with input_ids and chunks, the entities' tokens (half-open),
+    of sentences that have some.
+    """
     rows = []
     for sentence, chunks in zip(sentences, find_chunks(sentences), strict=True):
         text, spans = compose(sentence, chunks)
@@ -116,7 +117,9 @@ def mask_batch(
 
 
 class MaskedPositionsLM(BertForMaskedLM):
-    """`BertForMaskedLM` that computes the projection to the vocabulary at the hidden tokens only."""
+    """`BertForMaskedLM` that computes the projection to the vocabulary at
+    the hidden tokens only.
+    """
 
     def forward(self, input_ids, attention_mask=None, labels=None, **kwargs) -> MaskedLMOutput:
         """Logits [hidden tokens, vocabulary] and their mean loss; all arguments [batch, length]."""
@@ -141,7 +144,8 @@ def continue_pretraining(
     learning_rate: float = 1e-4,
     batch_size: int = 32,
 ) -> None:
-    """Train a masked language model further on rows of `chunk_rows` and save it for `train(model=output)`.
+    """Train a masked language model further on rows of `chunk_rows` and save it
+    for `train(model=output)`.
 
     choose: `choose_chunks` hides whole entities, `choose_tokens` as many single tokens.
     Raises CourseError without a row to learn from.
@@ -159,32 +163,22 @@ def continue_pretraining(
     collate = partial(
         mask_batch, choose=choose, share=share, rng=random.Random(seed), tokenizer=tokenizer
     )
-    keep_memory()
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model=net,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=steps,
-                per_device_train_batch_size=batch_size,
-                learning_rate=learning_rate,
-                warmup_steps=0.1,
-                weight_decay=0.01,
-                train_sampling_strategy="group_by_length",
-                bf16=bf16_supported(),
-                use_cpu=device == "cpu",
-                dataloader_pin_memory=device != "cpu",
-                remove_unused_columns=False,
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                seed=seed,
-            ),
-            train_dataset=list(rows),
-            data_collator=collate,
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    train_quietly(
+        Trainer,
+        steps=steps,
+        seed=seed,
+        device=device,
+        arguments={
+            "per_device_train_batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "warmup_steps": 0.1,
+            "weight_decay": 0.01,
+            "train_sampling_strategy": "group_by_length",
+        },
+        model=net,
+        train_dataset=list(rows),
+        data_collator=collate,
+    )
     net.save_pretrained(output)
     tokenizer.save_pretrained(output)
 
@@ -199,7 +193,9 @@ def recovered(
     share: float = 0.15,
     batch_size: int = 32,
 ) -> float:
-    """The share of hidden tokens that a model's first guess gets right; the same ones for a seed."""
+    """The share of hidden tokens that a model's first guess gets right;
+    the same ones for a seed.
+    """
     tokenizer, net = load_tokenizer(model), load_model(MaskedPositionsLM, model)
     rng, right, count = random.Random(seed), 0, 0
     rows = sorted(rows, key=lambda row: len(row["input_ids"]))

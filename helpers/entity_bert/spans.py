@@ -24,9 +24,11 @@ TYPES = {  # KLUE's entity types and the word that a typed punctuation marker wr
 class Variant:
     """One way to tell BERT what the entities are: three switches.
 
-    markers: what is written around an entity in the text: None, 'entity' ([ENT], the same for both),
-    'tags' ([SUB], [OBJ]), 'typed_tags' ([SUB:PER]) or 'punctuation' (@*사람*이순신@ and #+날짜+1545년#).
-    ids: the rows of the entity embedding: None, 'entity' (0/1), 'role' (0/1/2) or 'typed' (0 to 12).
+    markers: what is written around an entity in the text: None, 'entity' ([ENT], the same for
+    both), 'tags' ([SUB], [OBJ]), 'typed_tags' ([SUB:PER]) or 'punctuation' (@*사람*이순신@ and
+    #+날짜+1545년#).
+    ids: the rows of the entity embedding: None, 'entity' (0/1), 'role' (0/1/2) or 'typed' (0 to
+    12).
     pooling: which vectors of the last layer the classifier reads: [CLS], the entities' first tokens
     ('starts', the opening markers where there are some), the means over their tokens ('means').
     """
@@ -83,7 +85,8 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
     """Read a file in KLUE-RE's format: a JSON list of sentences with two entities and a label.
 
     Positions count Unicode characters, `end_idx` is the entity's last one.
-    Raises CourseError, naming the example, for anything missing or a span that does not spell its word.
+    Raises CourseError, naming the example, for anything missing or a span that does not spell its
+    word.
     Source: Park et al. 2021, "KLUE", https://arxiv.org/abs/2105.09680
     """
     path = Path(path)
@@ -107,7 +110,8 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CourseError(
                 f"'{path}'의 {number}번째 예가 KLUE-RE 형식이 아닙니다({error}). sentence, label, "
-                "그리고 word, start_idx, end_idx가 있는 subject_entity와 object_entity가 필요합니다."
+                "그리고 word, start_idx, end_idx가 있는 subject_entity와 object_entity가 "
+                "필요합니다."
             ) from error
     return examples
 
@@ -154,7 +158,9 @@ def make_example(
 
 
 def find_word(sentence: str, word: str) -> tuple[int, int]:
-    """find_word("이순신은", "이순신") -> (0, 2); CourseError unless it stands there exactly once."""
+    """find_word("이순신은", "이순신") -> (0, 2);
+    CourseError unless it stands there exactly once.
+    """
     starts = [i for i in range(len(sentence)) if word and sentence.startswith(word, i)]
     if len(starts) != 1:
         where = f"여러 자리({', '.join(map(str, starts))})에 있습니다" if starts else "없습니다"
@@ -163,7 +169,10 @@ def find_word(sentence: str, word: str) -> tuple[int, int]:
             advice = "문장에 쓴 그대로 주십시오"
             whole = [unicodedata.normalize("NFC", text) for text in (word, sentence)]
             if word and whole[0] in whole[1]:  # they look alike on the screen
-                advice = "한쪽의 글자가 자모로 나뉘어 있습니다. 둘 다 unicodedata.normalize('NFC', …)로 합치십시오"
+                advice = (
+                    "한쪽의 글자가 자모로 나뉘어 있습니다. "
+                    "둘 다 unicodedata.normalize('NFC', …)로 합치십시오"
+                )
         raise CourseError(f"{word!r}이(가) 문장에 {where}. {advice}.")
     return starts[0], starts[0] + len(word) - 1
 
@@ -241,7 +250,8 @@ def mark(
 
 
 def covered(offsets: list[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
-    """covered([(0, 1), (1, 3), (4, 6)], (0, 2)) -> (0, 2): the tokens (half-open) that share a letter.
+    """covered([(0, 1), (1, 3), (4, 6)], (0, 2)) -> (0, 2):
+    the tokens (half-open) that share a letter.
 
     Raises CourseError where no token does: the span is a space, or a letter the tokenizer drops.
     """
@@ -287,10 +297,10 @@ def entity_ids(
 def encode(tokenizer: Any, example: dict, variant: Variant, max_length: int = 256) -> dict:
     """Make a model's input of one example.
 
-    Returns lists: input_ids and entity_ids [length]; starts [2], the tokens where subject and object
-    begin (their opening markers, if there are some); spans [2][2], their tokens, half-open, without
-    markers. Tokens are those that share a letter with the span, so the particle in "##신은" is marked
-    along. Longer sentences are cut to a window around both entities.
+    Returns lists: input_ids and entity_ids [length]; starts [2], the tokens where subject and
+    object begin (their opening markers, if there are some); spans [2][2], their tokens, half-open,
+    without markers. Tokens are those that share a letter with the span, so the particle in "##신은"
+    is marked along. Longer sentences are cut to a window around both entities.
     Raises CourseError for a span that does not fit the sentence, its tokens or the window.
     """
     check_example(example)

@@ -1,10 +1,9 @@
 """Fine-tune an EntityBert, predict, and measure as KLUE does."""
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,18 +11,16 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 from transformers import (
-    PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainingArguments,
     get_linear_schedule_with_warmup,
 )
 
 from helpers import CourseError
+from helpers.architectures import fit_length
 from helpers.course import (
     bf16_supported,
     device_name,
-    keep_memory,
     profile_name,
     seed_everything,
 )
@@ -36,8 +33,8 @@ from helpers.entity_bert.spans import (
     make_example,
     read_examples,
 )
-from helpers.resources import load_model, load_tokenizer
-from helpers.runs import make_folder
+from helpers.resources import load_config, load_model, load_tokenizer
+from helpers.runs import make_folder, train_quietly
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster the new layers learn than the pretrained ones
@@ -77,68 +74,60 @@ def train(
     tokenizer = load_tokenizer(model)
     labels = list(labels or label_names(examples))
     seed_everything(seed)
-    names = dict(enumerate(labels))
-    net = load_model(
-        EntityBert,
-        model,
-        entity_variant=variant,
-        id2label=names,
-        label2id={label: number for number, label in names.items()},
-        attention_probs_dropout_prob=0.0,  # drawing its masks would cost a sixth of the time
-    )
-    longest = net.config.max_position_embeddings
-    if settings.max_length > longest:
-        raise CourseError(
-            f"모델은 {longest}토큰까지만 읽습니다. max_length를 그 이하로 줄이십시오."
-        )
+    net = new_classifier(model, variant, labels)
+    max_length = fit_length(settings.max_length, net.config, WIDTH)
     if add_special_tokens(tokenizer, variant):  # new rows are drawn around the mean of the old ones
         net.resize_token_embeddings(len(tokenizer))
     if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
         net.set_attn_implementation("eager")
-    rows = encode_all(tokenizer, examples, variant, settings.max_length)
+    rows = encode_all(tokenizer, examples, variant, max_length)
     for row, example in zip(rows, examples, strict=True):
         row["labels"] = net.config.label2id[example["label"]]
-    new = [p for name, p in net.named_parameters() if not name.startswith("bert.")]
-    old = list(net.bert.parameters())
-    optimizer = torch.optim.AdamW(
+    optimizer = new_optimizer(net, settings.learning_rate)
+    steps = max(1, int(settings.epochs * -(-len(rows) // settings.batch_size)))
+    schedule = get_linear_schedule_with_warmup(optimizer, int(WARMUP * steps), steps)
+    train_quietly(
+        Trainer,
+        steps=steps,
+        seed=seed,
+        device=device,
+        callbacks=callbacks,
+        arguments={
+            "per_device_train_batch_size": settings.batch_size,
+            "train_sampling_strategy": "group_by_length",
+        },
+        model=net,
+        train_dataset=rows,
+        data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
+        optimizers=(optimizer, schedule),
+    )
+    return net.eval(), tokenizer
+
+
+def new_classifier(model: str | os.PathLike, variant: str, labels: Sequence[str]) -> EntityBert:
+    """A pretrained BERT under a new layer that tells the labels apart."""
+    return load_model(
+        EntityBert,
+        model,
+        entity_variant=variant,
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
+        attention_probs_dropout_prob=0.0,  # drawing its masks would cost a sixth of the time
+    )
+
+
+def new_optimizer(net: EntityBert, learning_rate: float) -> torch.optim.AdamW:
+    """AdamW; what stands above the BERT is new and learns FASTER."""
+    encoder = f"{net.base_model_prefix}."
+    new = [p for name, p in net.named_parameters() if not name.startswith(encoder)]
+    return torch.optim.AdamW(
         [
-            {"params": old, "lr": settings.learning_rate},
-            {"params": new, "lr": settings.learning_rate * FASTER},
+            {"params": list(net.base_model.parameters()), "lr": learning_rate},
+            {"params": new, "lr": learning_rate * FASTER},
         ],
         weight_decay=0.01,
         fused=True,
     )
-    keep_memory()
-    steps = max(1, int(settings.epochs * -(-len(rows) // settings.batch_size)))
-    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
-        trainer = Trainer(
-            model=net,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=steps,
-                per_device_train_batch_size=settings.batch_size,
-                train_sampling_strategy="group_by_length",
-                bf16=bf16_supported(),
-                use_cpu=device == "cpu",
-                dataloader_pin_memory=device != "cpu",
-                remove_unused_columns=False,
-                logging_steps=max(1, steps // 20),
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                seed=seed,
-            ),
-            train_dataset=rows,
-            data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
-            optimizers=(
-                optimizer,
-                get_linear_schedule_with_warmup(optimizer, int(WARMUP * steps), steps),
-            ),
-            callbacks=list(callbacks),
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return net.eval(), tokenizer
 
 
 def check_settings(settings: Settings) -> None:
@@ -167,7 +156,9 @@ def encode_all(
 def pad_batch(
     rows: Sequence[dict], pad_token_id: int, length: int | None = None
 ) -> dict[str, torch.Tensor]:
-    """Put rows of `encode` into tensors [batch, length], by default filled up to a multiple of WIDTH."""
+    """Put rows of `encode` into tensors [batch, length],
+    by default filled up to a multiple of WIDTH.
+    """
     longest = max(len(row["input_ids"]) for row in rows)
     length = length or -(-longest // WIDTH) * WIDTH
     batch = {
@@ -189,6 +180,7 @@ def predict(
 
     Raises CourseError for a span that does not fit.
     """
+    max_length = fit_length(max_length, model.config, WIDTH)
     rows = encode_all(tokenizer, examples, model.config.entity_variant, max_length)
     return predict_rows(model, tokenizer, rows)
 
@@ -212,7 +204,9 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Result:
-    """One run: micro F1 and AUPRC in percent, seconds of training and measuring, every `outcomes`."""
+    """One run: micro F1 and AUPRC in percent, seconds of training
+    and measuring, every `outcomes`.
+    """
 
     variant: str
     seed: int
@@ -246,6 +240,8 @@ def evaluate(
     labels = label_names(examples, unseen)
     tokenizer = load_tokenizer(model)
     add_special_tokens(tokenizer, variant)
+    longest = fit_length(settings.max_length, load_config(model), WIDTH)
+    settings = replace(settings, max_length=longest)
     encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
     if output:
         make_folder(output)
@@ -288,7 +284,8 @@ class ProgressBar(TrainerCallback):
 
 
 class RelationExtractor:
-    """extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년") -> {"per:date_of_birth": 0.93, ...}
+    """extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년")
+    -> {"per:date_of_birth": 0.93, ...}
 
     Made of a trained model and its tokenizer, or of the folder that they were saved in.
     """
@@ -310,8 +307,9 @@ class RelationExtractor:
     ) -> dict[str, float]:
         """The relations and their probabilities, the most probable first.
 
-        An entity is its word, or its (first, last) character where the word stands more than once; the
-        types (`TYPES`) are needed by typed variants only. Raises CourseError as `make_example` does.
+        An entity is its word, or its (first, last) character where the word stands more than once;
+        the types (`TYPES`) are needed by typed variants only. Raises CourseError as `make_example`
+        does.
         """
         example = make_example(sentence, subject, object, subject_type, object_type)
         (row,) = predict(self.model, self.tokenizer, [example])

@@ -1,4 +1,4 @@
-"""Exercises of lesson 05: micro F1, entity ids, offsets, tags, parameters, swapping, whole entities."""
+"""Exercises of lesson 05: micro F1, entity ids, offsets, tags, parameters, whole entities."""
 
 import copy
 import math
@@ -183,7 +183,8 @@ def _check_add_tags(function):
         yield "태그 네 개를 모두 넣은 문자열을 돌려주십시오."
     elif got != expected:
         yield (
-            f"{expected!r}이어야 하는데 {got!r}입니다. 앞의 태그를 먼저 넣으면 뒤의 자리가 밀립니다."
+            f"{expected!r}이어야 하는데 {got!r}입니다. 앞의 태그를 먼저 넣으면 뒤의 자리가 "
+            "밀립니다."
         )
     elif function(sentence, (4, 5), (0, 1)) != "[OBJ]세종[/OBJ]은 [SUB]한글[/SUB]을 만들었다.":
         yield "목적어가 주어보다 앞에 있을 때 틀립니다. 자리가 뒤인 것부터 넣으십시오."
@@ -198,7 +199,8 @@ def _sentences(draw):
 
 
 q4 = Exercise(
-    "문장과 주어, 목적어의 (첫 글자, 마지막 글자)를 받아 태그를 넣은 문장을 돌려주는 함수를 쓰십시오.",
+    "문장과 주어, 목적어의 (첫 글자, 마지막 글자)를 받아 태그를 넣은 문장을 돌려주는 함수를 "
+    "쓰십시오.",
     "뒤에 있는 개체부터 넣으면 앞의 자리는 바뀌지 않습니다.",
     add_tags,
     _check_add_tags,
@@ -223,7 +225,9 @@ def _check_new_parameters(answer):
     if tags == 12 * 384:
         yield "여는 태그와 닫는 태그는 서로 다른 토큰입니다."
     elif tags != 24 * 384:
-        yield f"태그 쪽의 {tags}은(는) 아닙니다. (역할 2) × (종류 6) × (여닫기 2)개의 행을 세십시오."
+        yield (
+            f"태그 쪽의 {tags}은(는) 아닙니다. (역할 2) × (종류 6) × (여닫기 2)개의 행을 세십시오."
+        )
     if embedding == 12 * 384:
         yield "개체 임베딩에는 '개체가 아님'을 뜻하는 0번 행도 있습니다."
     elif embedding == 3 * 384:
@@ -287,7 +291,8 @@ def _examples(draw):
 
 
 q6 = Exercise(
-    "예를 받아 주어와 목적어를 맞바꾼 새 예를 돌려주는 함수를 쓰십시오. 문장과 받은 예는 그대로 둡니다.",
+    "예를 받아 주어와 목적어를 맞바꾼 새 예를 돌려주는 함수를 쓰십시오. 문장과 받은 예는 그대로 "
+    "둡니다.",
     "dict(example)로 복사한 뒤 subject_entity와 object_entity를 서로의 것으로 바꿉니다.",
     swap,
     _check_swap,
@@ -336,8 +341,8 @@ def _chunks(draw):
 
 
 q7 = Exercise(
-    "토큰, 개체의 (첫 자리, 마지막 자리의 다음) 리스트, 고른 개체의 번호들을 받아 고른 개체를 통째로 "
-    "[MASK]로 바꾼 새 리스트를 돌려주는 함수를 쓰십시오.",
+    "토큰, 개체의 (첫 자리, 마지막 자리의 다음) 리스트, 고른 개체의 번호들을 받아 고른 개체를 "
+    "통째로 [MASK]로 바꾼 새 리스트를 돌려주는 함수를 쓰십시오.",
     "자리 first부터 last 앞까지를 모두 [MASK]로 바꿉니다.",
     hide_entities,
     _check_hide_entities,

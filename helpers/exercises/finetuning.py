@@ -1,4 +1,4 @@
-"""Exercises of lesson 06: labels, alignment, entity F1, windows, spans, character F1, sampling, rates."""
+"""Exercises of lesson 06: labels, alignment, entity F1, windows, spans, character F1, sampling."""
 
 import math
 from collections import Counter
@@ -71,9 +71,10 @@ def _check_align(function):
 
 
 q2 = Exercise(
-    "글자의 태그와 토큰의 offsets를 받아, 토큰마다 첫 글자의 태그를 돌려주는 함수로 고치십시오. 특수 "
-    "토큰은 None입니다.",
-    "offsets의 (first, end)에서 first가 첫 글자의 자리입니다. 글자가 없는 토큰은 first와 end가 같습니다.",
+    "글자의 태그와 토큰의 offsets를 받아, 토큰마다 첫 글자의 태그를 돌려주는 함수로 고치십시오. "
+    "특수 토큰은 None입니다.",
+    "offsets의 (first, end)에서 first가 첫 글자의 자리입니다. 글자가 없는 토큰은 first와 end가 "
+    "같습니다.",
     align,
     _check_align,
     cases=_alignments,
@@ -120,8 +121,8 @@ def _check_entity_f1(function):
 
 
 q3 = Exercise(
-    "문장마다 개체명 (첫 자리, 마지막 다음 자리, 종류)의 리스트를 담은 정답과 답을 받아, 모든 문장을 한데 "
-    "모은 F1을 돌려주는 함수를 쓰십시오. 개체명이 하나도 없으면 0입니다.",
+    "문장마다 개체명 (첫 자리, 마지막 다음 자리, 종류)의 리스트를 담은 정답과 답을 받아, 모든 "
+    "문장을 한데 모은 F1을 돌려주는 함수를 쓰십시오. 개체명이 하나도 없으면 0입니다.",
     "문장마다 set(정답) & set(답)의 크기가 맞힌 수입니다.",
     entity_f1,
     _check_entity_f1,
@@ -159,8 +160,8 @@ def _lengths(draw):
 
 
 q4 = Exercise(
-    "글의 길이, 창의 크기, 이웃한 창이 겹치는 길이를 받아 글을 모두 덮는 창 (첫 자리, 마지막 다음 자리)의 "
-    "리스트를 돌려주는 함수를 쓰십시오. 단위는 토큰이고, 마지막 창은 글의 끝에서 끝납니다.",
+    "글의 길이, 창의 크기, 이웃한 창이 겹치는 길이를 받아 글을 모두 덮는 창 (첫 자리, 마지막 다음 "
+    "자리)의 리스트를 돌려주는 함수를 쓰십시오. 단위는 토큰이고, 마지막 창은 글의 끝에서 끝납니다.",
     "첫 창은 (0, 창의 크기)입니다. 다음 창은 앞 창의 끝에서 겹치는 길이만큼 앞에서 시작합니다.",
     windows,
     _check_windows,
@@ -195,8 +196,8 @@ def _scores(draw):
 
 
 q5 = Exercise(
-    "시작의 점수, 끝의 점수, 가장 긴 길이를 받아 두 점수의 합이 가장 큰 (시작, 끝)을 돌려주는 함수를 "
-    "쓰십시오. 끝은 시작과 같거나 뒤이고, 구간은 longest토큰을 넘지 않습니다.",
+    "시작의 점수, 끝의 점수, 가장 긴 길이를 받아 두 점수의 합이 가장 큰 (시작, 끝)을 돌려주는 "
+    "함수를 쓰십시오. 끝은 시작과 같거나 뒤이고, 구간은 longest토큰을 넘지 않습니다.",
     "가능한 모든 (시작, 끝) 쌍을 만들고, 합이 가장 큰 것을 고릅니다.",
     best_span,
     _check_best_span,
@@ -233,8 +234,8 @@ def _answers(draw):
 
 
 q6 = Exercise(
-    "모델의 답과 정답(빈칸 없는 문자열)을 받아 글자 F1을 돌려주는 함수를 쓰십시오. 같은 글자가 여러 번 "
-    "나오면 그 수만큼 셉니다.",
+    "모델의 답과 정답(빈칸 없는 문자열)을 받아 글자 F1을 돌려주는 함수를 쓰십시오. 같은 글자가 "
+    "여러 번 나오면 그 수만큼 셉니다.",
     "collections.Counter 둘의 &는 글자마다 적은 쪽의 수를 남깁니다.",
     character_f1,
     _check_character_f1,
@@ -271,8 +272,8 @@ def _tasks(draw):
 
 
 q7 = Exercise(
-    "과제마다 학습 예의 수와 온도 T를 받아 과제를 뽑을 확률을 돌려주는 함수를 쓰십시오. 확률은 n의 1/T "
-    "제곱에 비례합니다.",
+    "과제마다 학습 예의 수와 온도 T를 받아 과제를 뽑을 확률을 돌려주는 함수를 쓰십시오. 확률은 n의 "
+    "1/T 제곱에 비례합니다.",
     "수마다 n ** (1 / T)를 구하고, 그 합으로 나눕니다.",
     temperature_shares,
     _check_temperature,
@@ -306,8 +307,8 @@ def _curves(draw):
 
 
 q8 = Exercise(
-    "{학습률: 시드마다의 개발(dev) 점수}를 받아 평균이 가장 높은 학습률을 돌려주는 함수를 쓰십시오. 같으면 "
-    "작은 학습률입니다.",
+    "{학습률: 시드마다의 개발(dev) 점수}를 받아 평균이 가장 높은 학습률을 돌려주는 함수를 "
+    "쓰십시오. 같으면 작은 학습률입니다.",
     "sorted(curve)는 학습률을 작은 것부터 늘어놓습니다. max는 같으면 먼저 나온 것을 고릅니다.",
     choose_rate,
     _check_choose_rate,

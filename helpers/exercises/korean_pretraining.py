@@ -47,8 +47,10 @@ def _words(draw):
 
 
 q1 = Exercise(
-    "단어 하나와 어휘(조각의 집합)를 받아 WordPiece처럼 왼쪽에서부터 가장 긴 조각을 고르는 함수를 만드십시오.",
-    "start에서 시작하는 글자열을 끝에서부터 한 글자씩 줄이며 어휘에서 찾습니다. start가 0이 아니면 앞에 ##을 붙입니다. 하나도 없으면 ['[UNK]']입니다.",
+    "단어 하나와 어휘(조각의 집합)를 받아 WordPiece처럼 왼쪽에서부터 가장 긴 조각을 고르는 함수를 "
+    "만드십시오.",
+    "start에서 시작하는 글자열을 끝에서부터 한 글자씩 줄이며 어휘에서 찾습니다. start가 0이 아니면 "
+    "앞에 ##을 붙입니다. 하나도 없으면 ['[UNK]']입니다.",
     longest_match,
     _check_longest_match,
     cases=_words,
@@ -68,7 +70,10 @@ def _check_b_only(answer):
     elif got == [1, 0, 0]:
         yield "거꾸로입니다. 문장의 첫머리에서 시작하는 B가 진짜 다음 문장(0)으로 보입니다."
     elif got == [0, 1, 0]:
-        yield "##만 보면 낱말의 첫 조각에서 시작하는 가운데 토막을 놓칩니다. 첫 두 조각을 starts에서 찾으십시오."
+        yield (
+            "##만 보면 낱말의 첫 조각에서 시작하는 가운데 토막을 놓칩니다. "
+            "첫 두 조각을 starts에서 찾으십시오."
+        )
     elif got != list(cases.values()):
         yield f"세 가지 B에 [0, 1, 1]을 답해야 하는데 {got}입니다."
 
@@ -138,7 +143,8 @@ q3 = Exercise(
 
 
 def parameter_order():
-    # 늘어나는 수: 길이 448 x 256, 어휘 4000 x 256과 bias 4000, 층 4 x 789,760, 너비는 층의 행렬이 모두 네 배
+    # 늘어나는 수: 길이 448 x 256, 어휘 4000 x 256과 bias 4000, 층 4 x 789,760, 너비는 층의 행렬이
+    # 모두 네 배
     return ["길이", "어휘", "층", "너비"]
 
 
@@ -158,7 +164,8 @@ def _check_parameter_order(answer):
 
 
 q4 = Exercise(
-    "어휘 두 배, 너비 두 배, 층 두 배, 길이 여덟 배 가운데 매개변수가 적게 늘어나는 것부터 차례로 쓰십시오.",
+    "어휘 두 배, 너비 두 배, 층 두 배, 길이 여덟 배 가운데 매개변수가 적게 늘어나는 것부터 차례로 "
+    "쓰십시오.",
     "임베딩의 한 행은 256개, 층 하나는 약 12 x 너비 x 너비개입니다.",
     parameter_order,
     _check_parameter_order,
@@ -183,7 +190,10 @@ def _check_bits_per_character(answer):
     elif math.isclose(got, 3.0 / math.log(2) / 350):
         yield "loss는 토큰 하나의 평균입니다. 먼저 masked_tokens를 곱해 전체를 구하십시오."
     elif not math.isclose(got, expected):
-        yield f"loss=3.0, masked_tokens=200, characters=350에서 {expected:.4f}이어야 하는데 {got:.4f}입니다."
+        yield (
+            "loss=3.0, masked_tokens=200, characters=350에서 "
+            f"{expected:.4f}이어야 하는데 {got:.4f}입니다."
+        )
 
 
 def _losses(draw):
@@ -193,7 +203,8 @@ def _losses(draw):
 
 q5 = Exercise(
     "평균 손실(nats), 가린 토큰 수, 가린 글자 수로 글자당 비트를 돌려주는 함수를 쓰십시오.",
-    "전체 손실은 loss * masked_tokens입니다. math.log(2)로 나누면 비트가 되고, 글자 수로 나누면 글자당 비트가 됩니다.",
+    "전체 손실은 loss * masked_tokens입니다. math.log(2)로 나누면 비트가 되고, 글자 수로 나누면 "
+    "글자당 비트가 됩니다.",
     bits_per_character,
     _check_bits_per_character,
     cases=_losses,
@@ -210,7 +221,10 @@ def _check_mean_initialisation(answer):
     spelled = [[1], [1, 2], []]
     got = answer(spelled, vectors.clone())
     if not isinstance(got, torch.Tensor):
-        yield f"텐서를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다. torch.stack을 쓰십시오."
+        yield (
+            f"텐서를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다. "
+            "torch.stack을 쓰십시오."
+        )
     elif tuple(got.shape) != (3, 2):
         yield f"[새 조각의 수, 너비], 곧 [3, 2] 모양이어야 하는데 {list(got.shape)}입니다."
     elif torch.allclose(got[1], vectors[[1, 2]].sum(0)):
@@ -230,8 +244,10 @@ def _spellings(draw):
 
 
 q6 = Exercise(
-    "새 조각마다 그것을 적는 옛 조각들의 번호와 옛 벡터들을 받아 새 임베딩 [조각의 수, 너비]를 돌려주는 함수를 쓰십시오.",
-    "vectors[ids].mean(0)이 평균입니다. 빈 리스트에는 vectors.mean(0)을 쓰고, torch.stack으로 쌓으십시오.",
+    "새 조각마다 그것을 적는 옛 조각들의 번호와 옛 벡터들을 받아 새 임베딩 [조각의 수, 너비]를 "
+    "돌려주는 함수를 쓰십시오.",
+    "vectors[ids].mean(0)이 평균입니다. 빈 리스트에는 vectors.mean(0)을 쓰고, torch.stack으로 "
+    "쌓으십시오.",
     mean_initialisation,
     _check_mean_initialisation,
     cases=_spellings,
@@ -249,7 +265,10 @@ def better_model():
 
 def _check_better_model(answer):
     if answer == "나":
-        yield "토큰의 손실과 top-1은 '나'가 가장 좋습니다. 그런데 같은 글을 더 많은 토큰으로 적습니다. 글자당 비트를 구하십시오."
+        yield (
+            "토큰의 손실과 top-1은 '나'가 가장 좋습니다. 그런데 같은 글을 더 많은 토큰으로 "
+            "적습니다. 글자당 비트를 구하십시오."
+        )
     elif answer == "가":
         yield "가운데 것을 고르셨습니다. 연습 5의 함수로 셋의 글자당 비트를 구하십시오."
     elif answer != better_model():
@@ -258,7 +277,8 @@ def _check_better_model(answer):
 
 q7 = Exercise(
     "어휘가 다른 세 모델 가운데 같은 글을 가장 잘 맞힌 것은 무엇입니까?",
-    "손실은 토큰의 평균입니다. bits_per_character(손실, 토큰 수, 글자 수)가 가장 작은 모델을 고르십시오.",
+    "손실은 토큰의 평균입니다. bits_per_character(손실, 토큰 수, 글자 수)가 가장 작은 모델을 "
+    "고르십시오.",
     better_model,
     _check_better_model,
 )

@@ -163,8 +163,10 @@ def _falls(draw):
 
 
 q4 = Exercise(
-    "원래 확률과 {낱말: 그 낱말을 가렸을 때의 확률}을 받아 중요한 낱말부터 늘어놓은 리스트를 돌려주는 함수를 쓰십시오.",
-    "낱말마다 원래 확률에서 가렸을 때의 확률을 뺀 값을 구해 sorted(..., reverse=True)로 정렬합니다.",
+    "원래 확률과 {낱말: 그 낱말을 가렸을 때의 확률}을 받아 중요한 낱말부터 늘어놓은 리스트를 "
+    "돌려주는 함수를 쓰십시오.",
+    "낱말마다 원래 확률에서 가렸을 때의 확률을 뺀 값을 구해 sorted(..., reverse=True)로 "
+    "정렬합니다.",
     most_important,
     _check_important,
     cases=_falls,
@@ -224,7 +226,10 @@ def _check_bias(answer):
     elif math.isclose(got, expected / math.log(2) ** 2):
         yield "밑이 2인 로그를 썼습니다. 자연로그(math.log)를 쓰십시오."
     elif not math.isclose(neutral, 0, abs_tol=1e-9):
-        yield "모든 집단의 확률이 똑같이 두 배가 되면 0이어야 합니다. 속성이 없을 때의 확률로 나누었는지 보십시오."
+        yield (
+            "모든 집단의 확률이 똑같이 두 배가 되면 0이어야 합니다. "
+            "속성이 없을 때의 확률로 나누었는지 보십시오."
+        )
     elif not math.isclose(got, expected):
         yield f"시험에서 {expected:.4f}이어야 하는데 {got:.4f}입니다."
 
@@ -236,7 +241,8 @@ def _probabilities(draw):
 
 
 q6 = Exercise(
-    "집단마다 속성이 있을 때와 없을 때의 확률을 받아 자연로그를 씌운 비율의 분산을 돌려주는 함수를 쓰십시오.",
+    "집단마다 속성이 있을 때와 없을 때의 확률을 받아 자연로그를 씌운 비율의 분산을 돌려주는 함수를 "
+    "쓰십시오.",
     "zip으로 함께 돌면서 math.log(a / b)를 모으고, statistics.pvariance로 분산을 구합니다.",
     bias_of_attribute,
     _check_bias,

@@ -28,7 +28,9 @@ def _check_cosine(function):
     elif not math.isclose(got, 0.96):
         yield f"[3, 4]와 [8, 6]의 코사인은 0.96이어야 하는데 {got:.3f}입니다."
     elif wrong := [c for c in (function(a, zero), function(zero, b)) if c != 0]:
-        yield f"영벡터와의 코사인은 0.0으로 정합니다. 지금은 {wrong[0]}입니다. 0으로 나누지 마십시오."
+        yield (
+            f"영벡터와의 코사인은 0.0으로 정합니다. 지금은 {wrong[0]}입니다. 0으로 나누지 마십시오."
+        )
 
 
 def _vector_pairs(draw):

@@ -2,5 +2,6 @@
 
 >>> task = TASKS["sentiment"]
 >>> tuned = train(task, task.read("sentiment.tsv", "train"))
->>> tuned("표값이 하나도 안 아까웠다")        # {"label": "1", "probabilities": {"0": 0.04, "1": 0.96}}
+>>> tuned("표값이 하나도 안 아까웠다")
+{"label": "1", "probabilities": {"0": 0.04, "1": 0.96}}
 """

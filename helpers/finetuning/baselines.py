@@ -43,7 +43,9 @@ def tfidf_cosine(train: Sequence[dict], test: Sequence[dict]) -> list[float]:
 
 
 def name_dictionary(train: Sequence[dict], test: Sequence[dict]) -> list[list]:
-    """Entities: the longest known name from the start of a word, if it mostly was one in `train`."""
+    """Entities: the longest known name from the start of a word,
+    if it mostly was one in `train`.
+    """
     named: dict[str, Counter] = {}
     for example in train:
         for first, end, kind in example["entities"]:
@@ -72,7 +74,8 @@ def find_names(text: str, names: Container[str], longest: int = 40) -> list[tupl
 
 
 def sliding_window(train: Sequence[dict], test: Sequence[dict]) -> list[dict]:
-    """Reading: the words whose neighbours share most with the question; no answer below a threshold.
+    """Reading: the words whose neighbours share most with the question;
+    no answer below a threshold.
 
     Source: Richardson et al. 2013, "MCTest", https://aclanthology.org/D13-1020
     """
@@ -97,7 +100,9 @@ def sliding_window(train: Sequence[dict], test: Sequence[dict]) -> list[dict]:
 
 
 def overlap_answer(example: dict, particles: Sequence[str]) -> dict:
-    """The best candidate of a passage; score: what share of the question's bigrams stands around it."""
+    """The best candidate of a passage; score: what share
+    of the question's bigrams stands around it.
+    """
     context, question = example["context"], example["question"].replace(" ", "")
     bigrams = sorted({question[i : i + 2] for i in range(len(question) - 1)})
     words = [match.span() for match in re.finditer(r"[\w.,·%]*\w", context)]

@@ -49,9 +49,9 @@ def inside(tag: str) -> str:
 def piece_label(tags: Sequence[str]) -> str:
     """piece_label(["B-PS", "I-PS", "O"]) -> "B-PS:2 O": the runs of a piece's characters.
 
-    In "이순신은" a WordPiece may hold the end of a name and its particle, so a piece needs more than
-    one tag. Every run but the last says its length; the last one takes the rest, so that pieces of
-    different lengths share a label.
+    In "이순신은" a WordPiece may hold the end of a name and its particle, so a piece needs more
+    than one tag. Every run but the last says its length; the last one takes the rest, so that
+    pieces of different lengths share a label.
     """
     runs: list[list] = []
     for tag in tags:
@@ -82,8 +82,8 @@ def character_tags(
     """`piece_labels` undone: the tags of all characters.
 
     A character in no piece (a blank) belongs to an entity if the character before and the one after
-    do. What `entities_of` finds in these tags is what it finds in the old ones, if no entity begins or
-    ends with such a character.
+    do. What `entities_of` finds in these tags is what it finds in the old ones, if no entity begins
+    or ends with such a character.
     """
     tags = [""] * length
     for label, (first, end) in zip(labels, offsets, strict=True):
@@ -100,10 +100,12 @@ def character_tags(
 def read_entities(path: str | os.PathLike) -> Examples:
     """Read KLUE-NER's format: [{"id", "text", "entities": [(first, end, type), ...]}, ...].
 
-    A line is a character, a tab and its tag; a blank line ends a sentence, `##` begins a comment, whose
-    marked-up sentence is not read: there `<` and `>` may as well belong to the text. A blank in a tag
-    is dropped, a missing character is a blank, and blanks at the edge of an entity leave it.
-    Raises CourseError for a line without a tag, for an unknown tag, and for a file without a sentence.
+    A line is a character, a tab and its tag; a blank line ends a sentence, `##` begins a comment,
+    whose marked-up sentence is not read: there `<` and `>` may as well belong to the text. A blank
+    in a tag is dropped, a missing character is a blank, and blanks at the edge of an entity leave
+    it.
+    Raises CourseError for a line without a tag, for an unknown tag, and for a file without a
+    sentence.
     """
     examples, chars, tags, name = [], [], [], ""
     for number, line in enumerate([*read_text(path).split("\n"), ""], start=1):
@@ -114,8 +116,8 @@ def read_entities(path: str | os.PathLike) -> Examples:
             tag = re.sub(r"\s", "", tag)
             if not TAG.fullmatch(tag):
                 raise CourseError(
-                    f"'{path}'의 {number}번째 줄: 태그 {tag!r}을(를) 알 수 없습니다. O, B-종류, I-종류 "
-                    "가운데 하나를 쓰십시오."
+                    f"'{path}'의 {number}번째 줄: 태그 {tag!r}을(를) 알 수 없습니다. O, B-종류, "
+                    "I-종류 가운데 하나를 쓰십시오."
                 )
             char = char or " "
             chars.append(char)
@@ -156,7 +158,9 @@ def clean_entities(text: str, entities: Sequence[Entity]) -> tuple[str, list[Ent
 
 
 class Entities(Task):
-    """Files: KLUE-NER's format, see `read_entities`. An example's `entities` are what is predicted."""
+    """Files: KLUE-NER's format, see `read_entities`.
+    An example's `entities` are what is predicted.
+    """
 
     name = "entities"
     columns = ("text",)
@@ -207,7 +211,9 @@ class Entities(Task):
         return rows
 
     def decode(self, examples, rows, logits, config):
-        """Where rows overlap, a piece counts in the row in which it stands farther from the edge."""
+        """Where rows overlap, a piece counts in the row
+        in which it stands farther from the edge.
+        """
         pieces: list[dict] = [{} for _ in examples]
         for row, values in zip(rows, logits, strict=True):
             offsets = row["offsets"]
@@ -233,10 +239,12 @@ class Entities(Task):
 
 
 def entity_f1(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> dict[str, float]:
-    """F1 of whole entities, right only with their type and both borders: over all, and a mean over types.
+    """F1 of whole entities, right only with their type and both borders: over all,
+    and a mean over types.
 
-    gold, predicted: IOB2 tags of the characters of each sentence. `O` is no type and never counts. The
-    mean over types is KLUE's own measure. Source: https://github.com/KLUE-benchmark/KLUE-baseline
+    gold, predicted: IOB2 tags of the characters of each sentence. `O` is no type and never counts.
+    The mean over types is KLUE's own measure. Source:
+    https://github.com/KLUE-benchmark/KLUE-baseline
     """
     options = {"mode": "strict", "scheme": IOB2, "zero_division": 0}
     if not any(

@@ -26,16 +26,17 @@ def find_task(name: str) -> Task:
     """The task of this name. Raises CourseError if there is none."""
     if name not in TASKS:
         raise CourseError(
-            f"{name!r}(이)라는 과제는 없습니다. {', '.join([*TASKS, 'multi'])} 가운데 하나를 쓰십시오."
+            f"{name!r}(이)라는 과제는 없습니다. {', '.join([*TASKS, 'multi'])} 가운데 하나를 "
+            "쓰십시오."
         )
     return TASKS[name]
 
 
 def task_files(task: str, files: Sequence[str]) -> dict[str, str]:
-    """task_files("multi", ["reading=a.json", "b.tsv"]) -> {"reading": "a.json", "sentiment": "b.tsv"}.
+    """task_files("multi", ["reading=a", "b.tsv"]) -> {"reading": "a", "sentiment": "b.tsv"}
 
-    A file without a name is given to the task whose format it has. Raises CourseError where one task
-    gets two files, or 'multi' fewer than two tasks.
+    A file without a name is given to the task whose format it has. Raises CourseError where one
+    task gets two files, or 'multi' fewer than two tasks.
     """
     if task != "multi":
         find_task(task)
@@ -57,7 +58,9 @@ def task_files(task: str, files: Sequence[str]) -> dict[str, str]:
 
 
 def recognise(path: str) -> str:
-    """The name of the task that a file is for, by its first lines. Raises CourseError if it is for none."""
+    """The name of the task that a file is for, by its first lines.
+    Raises CourseError if it is for none.
+    """
     text = read_text(path).lstrip()
     header = text.split("\n", 1)[0].split("\t")
     if text.startswith("{"):
@@ -84,11 +87,11 @@ def evaluate(
     output: str | os.PathLike | None = None,
     **options: Any,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Train on one file a task and measure on another: (a row of numbers, what was refused and why).
+    """Train on one file a task and measure on another: (a row, what was refused and why).
 
-    train_files, test_files: {task: file}; of a file with splits, `train` and `test` are taken. method:
-    'bert', 'untrained' (the same BERT with random weights) or 'baseline'. output: a folder that keeps the
-    model, of several tasks one below it each. options: as for `train_together`.
+    train_files, test_files: {task: file}; of a file with splits, `train` and `test` are taken.
+    method: 'bert', 'untrained' (the same BERT with random weights) or 'baseline'. output: a folder
+    that keeps the model, of several tasks one below it each. options: as for `train_together`.
     Raises CourseError as the tasks' `read` and `train_together` do, before any training.
     """
     if method not in ("bert", "untrained", "baseline"):

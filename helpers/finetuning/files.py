@@ -19,7 +19,8 @@ class Examples(list):
 
 
 def clean(text: str) -> tuple[str, Sequence[int]]:
-    """clean("가" spelled as two letters + "\\u200b나") -> ("가나", [0, 3, 4]): the text, and its places.
+    """clean("가" spelled as two letters + "\\u200b나") -> ("가나", [0, 3, 4]):
+    the text, and its places.
 
     Hangul is composed (NFC; macOS takes it apart) and characters without width are left out.
     places[i]: where the i-th character began in the old text; the last one is the old length.
@@ -60,9 +61,9 @@ def read_table(
     """Read a table with a header line: ([(line, row), ...], refused).
 
     texts, value: the columns that are needed; the texts are cleaned, NSMC's `document` is a `text`.
-    Columns are parted by tabs; a quote is a quote, closed or not. split: only the rows whose `split`
-    column says so, if there are any. Refused: a row with another number of columns than the header, or
-    with an empty text.
+    Columns are parted by tabs; a quote is a quote, closed or not. split: only the rows whose
+    `split` column says so, if there are any. Refused: a row with another number of columns than the
+    header, or with an empty text.
     Raises CourseError for a file without these columns or without a row.
     """
     lines = enumerate(read_text(path).split("\n"), start=1)

@@ -23,7 +23,9 @@ class SharedEncoder(nn.Module):
         self.models = nn.ModuleDict(models)
         first, *others = self.models.values()
         for model in others:
-            model.bert.embeddings, model.bert.encoder = first.bert.embeddings, first.bert.encoder
+            for name, part in first.base_model.named_children():
+                if name != "pooler":
+                    setattr(model.base_model, name, part)
 
     def forward(self, task: str, **batch: torch.Tensor) -> Any:
         return self.models[task](**batch)
@@ -32,8 +34,9 @@ class SharedEncoder(nn.Module):
 def temperature_shares(sizes: Sequence[int], temperature: float = 1.0) -> list[float]:
     """temperature_shares([900, 100], 2) -> [0.75, 0.25]: how often each task is drawn, n^(1/T).
 
-    1 draws in proportion to the examples; the hotter, the more alike all tasks. Source: Arivazhagan et
-    al. 2019, "Massively Multilingual Neural Machine Translation in the Wild", https://arxiv.org/abs/1907.05019
+    1 draws in proportion to the examples; the hotter, the more alike all tasks. Source: Arivazhagan
+    et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild",
+    https://arxiv.org/abs/1907.05019
     """
     weights = [size ** (1 / temperature) for size in sizes]
     return [weight / sum(weights) for weight in weights]
@@ -49,8 +52,9 @@ def mixed_batches(
 ) -> list[list[int]]:
     """The row numbers of `steps` batches: each of one task and of rows of similar length.
 
-    groups: the rows of each task; lengths: of all rows; sizes, shares: how large the batches of each task
-    are and how often it is drawn. A row comes again only after every other one of its task.
+    groups: the rows of each task; lengths: of all rows; sizes, shares: how large the batches of
+    each task are and how often it is drawn. A row comes again only after every other one of its
+    task.
     """
     rng = random.Random(seed)
     streams = [stream([*rows], lengths, n, rng) for rows, n in zip(groups, sizes, strict=True)]

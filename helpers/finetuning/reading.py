@@ -1,4 +1,4 @@
-"""Machine reading: windows over long passages, spans out of logits, exact match and character F1."""
+"""Machine reading: windows over long passages, spans out of logits, exact match, F1."""
 
 import json
 import os
@@ -26,41 +26,46 @@ MARKS = re.compile(r"['\"《》<>〈〉()‘’]")
 def read_reading(path: str | os.PathLike, split: str | None = None) -> Examples:
     """Read SQuAD's layout: [{"id", "question", "context", "answers": [(first, end), ...]}, ...].
 
-    No answer is an empty list (SQuAD 2.0: `is_impossible`). An answer that does not stand at its stated
-    start is looked for around it; where it is not found the question is refused with its id.
+    No answer is an empty list (SQuAD 2.0: `is_impossible`). An answer that does not stand at its
+    stated start is looked for around it; where it is not found the question is refused with its id.
     split: only the titles whose `split` says so, if there are any.
     Raises CourseError for a file that is no such JSON or has no question left.
     """
-    examples, refused = [], []
     try:
         articles = choose_split(
             json.loads(read_text(path))["data"], split, lambda article: article.get("split")
         )
-        for article in articles:
-            for paragraph in article["paragraphs"]:
-                context, places = clean(paragraph["context"])
-                for entry in paragraph["qas"]:
-                    name, question = str(entry["id"]), clean(entry["question"])[0]
-                    stated = [] if entry.get("is_impossible") else entry["answers"]
-                    spans = [
-                        find_answer(context, clean(answer["text"])[0], start)
-                        for answer in stated
-                        for start in [bisect_right(places, int(answer["answer_start"])) - 1]
-                    ]
-                    if None in spans:
-                        refused.append(f"{name}: 답이 본문의 적힌 자리에 없습니다.")
-                    elif not question.strip() or not context.strip():
-                        refused.append(f"{name}: 질문이나 본문이 비어 있습니다.")
-                    else:
-                        example = {"id": name, "question": question, "context": context}
-                        examples.append({**example, "answers": spans})
+        found = reading_examples(p for article in articles for p in article["paragraphs"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CourseError(
             f"'{path}'은(는) SQuAD 형식(data, paragraphs, qas)의 JSON 파일이 아닙니다. 형식을 "
             f"확인하십시오({type(error).__name__}: {error})."
         ) from error
-    if not examples:
+    if not found:
         raise CourseError(f"'{path}'에 쓸 수 있는 질문이 없습니다. 질문과 답을 확인하십시오.")
+    return found
+
+
+def reading_examples(paragraphs: Iterable[dict]) -> Examples:
+    """The examples of SQuAD's paragraphs: a `context` and its `qas` each."""
+    examples, refused = [], []
+    for paragraph in paragraphs:
+        context, places = clean(paragraph["context"])
+        for entry in paragraph["qas"]:
+            name, question = str(entry["id"]), clean(entry["question"])[0]
+            stated = [] if entry.get("is_impossible") else entry["answers"]
+            spans = [
+                find_answer(context, clean(answer["text"])[0], start)
+                for answer in stated
+                for start in [bisect_right(places, int(answer["answer_start"])) - 1]
+            ]
+            if None in spans:
+                refused.append(f"{name}: 답이 본문의 적힌 자리에 없습니다.")
+            elif not question.strip() or not context.strip():
+                refused.append(f"{name}: 질문이나 본문이 비어 있습니다.")
+            else:
+                example = {"id": name, "question": question, "context": context}
+                examples.append({**example, "answers": spans})
     return Examples(examples, refused)
 
 
@@ -92,7 +97,9 @@ def passages(tokenizer: Any) -> Callable[[str], tuple[list[int], list[tuple[int,
 
 
 def pieces_of(offsets: Sequence[tuple[int, int]], first: int, end: int) -> tuple[int, int] | None:
-    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece that share a character, or None."""
+    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece
+    that share a character, or None.
+    """
     shared = [i for i, (start, stop) in enumerate(offsets) if start < end and first < stop]
     return (shared[0], shared[-1]) if shared else None
 
@@ -102,7 +109,8 @@ def best_span(
 ) -> tuple[float, int, int]:
     """best_span([0, 5, 1], [4, 0, 3]) -> (8.0, 1, 2): the highest start + end of a span.
 
-    It ends at or after its start and is at most `longest` pieces long. starts, ends: logits [pieces].
+    It ends at or after its start and is at most `longest` pieces long. starts, ends: logits
+    [pieces].
     """
     scores = np.add.outer(np.asarray(starts, float), np.asarray(ends, float))
     reach = np.subtract.outer(
@@ -128,13 +136,16 @@ def learn_particles(words: Iterable[tuple[str, int]]) -> list[str]:
 
 
 def cut_particle(word: str, particles: Sequence[str]) -> int:
-    """cut_particle("서울에서", ["서", "에서"]) -> 2: how many characters stay; the longest particle goes."""
+    """cut_particle("서울에서", ["서", "에서"]) -> 2: how many characters stay;
+    the longest particle goes.
+    """
     fitting = [len(p) for p in particles if word.endswith(p) and len(p) < len(word)]
     return len(word) - max(fitting, default=0)
 
 
 def normalize_answer(text: str) -> str:
-    """normalize_answer("《한강》, (漢江)") -> "한강 漢江": what two answers may differ in is taken away.
+    """normalize_answer("《한강》, (漢江)") -> "한강 漢江":
+    what two answers may differ in is taken away.
 
     Source: KorQuAD 1.0's evaluation script, https://korquad.github.io
     """
@@ -165,7 +176,9 @@ def texts_of(example: dict) -> list[str]:
 
 
 class Reading(Task):
-    """Files: SQuAD's layout, see `read_reading`. A prediction is {"text", "start", "end", "score"}."""
+    """Files: SQuAD's layout, see `read_reading`. A prediction is
+    {"text", "start", "end", "score"}.
+    """
 
     name = "reading"
     columns = ("question", "context")
@@ -191,7 +204,9 @@ class Reading(Task):
         }
 
     def encode(self, tokenizer, examples, config, max_length, labels):
-        """[CLS] question [SEP] window [SEP]: windows overlap by a third; a question takes half at most."""
+        """[CLS] question [SEP] window [SEP]: windows overlap by a third;
+        a question takes half at most.
+        """
         encoded, rows = passages(tokenizer), []
         cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         for number, example in enumerate(examples):

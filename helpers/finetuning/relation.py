@@ -16,7 +16,8 @@ NONE = "no_relation"
 
 
 def mark_entities(example: dict) -> str:
-    """ "이순신은 무신이다." -> "@ 이순신 @ 은 # 무신 # 이다.": no new token is needed for these marks.
+    """ "이순신은 무신이다." -> "@ 이순신 @ 은 # 무신 # 이다.":
+    no new token is needed for these marks.
 
     Source: Zhou & Chen 2021, "An Improved Baseline for Sentence-level Relation Extraction",
     https://arxiv.org/abs/2102.01373

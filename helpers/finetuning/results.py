@@ -31,10 +31,10 @@ def run_missing(
 ) -> dict:
     """One run of the log: the row it holds already, or a new one, appended when the run has ended.
 
-    data: its name in the log. tasks: {task: (training examples, test examples)}, trained together if there
-    are several. method: 'bert', 'untrained' or 'baseline'. options: as for `train_together`.
-    A row is {"data", "method", "seed", "options", "weights", "tasks": {task: number of training examples},
-    "scores": {task: metrics}, "seconds"}.
+    data: its name in the log. tasks: {task: (training examples, test examples)}, trained together
+    if there are several. method: 'bert', 'untrained' or 'baseline'. options: as for
+    `train_together`. A row is {"data", "method", "seed", "options", "weights", "tasks": {task:
+    number of training examples}, "scores": {task: metrics}, "seconds"}.
     """
     row = {"data": data, "method": method, "seed": seed, "options": options}
     row["weights"] = weights_of(model)

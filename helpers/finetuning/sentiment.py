@@ -63,7 +63,8 @@ def classes(examples: Sequence[dict]) -> set[str]:
     labels = {example["label"] for example in examples}
     if len(labels) < 2:
         raise CourseError(
-            f"배울 예의 라벨이 {sorted(labels)}뿐입니다. 서로 다른 라벨이 둘 이상 있는 파일을 주십시오."
+            f"배울 예의 라벨이 {sorted(labels)}뿐입니다. 서로 다른 라벨이 둘 이상 있는 파일을 "
+            "주십시오."
         )
     return labels
 

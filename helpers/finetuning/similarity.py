@@ -36,8 +36,8 @@ class Similarity(Task):
                 refused.append(f"{number}번째 줄: 점수 {row['score']!r}이(가) 수가 아닙니다.")
             elif not 0 <= score <= HIGHEST:
                 raise CourseError(
-                    f"'{path}'의 {number}번째 줄: 점수 {score:g}을(를) 쓸 수 없습니다. 0에서 5까지의 "
-                    "점수로 바꾸십시오."
+                    f"'{path}'의 {number}번째 줄: 점수 {score:g}을(를) 쓸 수 없습니다. 0에서 "
+                    "5까지의 점수로 바꾸십시오."
                 )
             else:
                 kept = {name: row[name] for name in (*self.columns, "register") if name in row}
@@ -62,7 +62,10 @@ class Similarity(Task):
 
 
 def correlations(gold: list[float], predicted: list[float]) -> dict[str, float]:
-    """correlations([1, 2, 3], [1, 2, 30]) -> {"pearson": 0.883, "spearman": 1.0}; 0 for a constant."""
+    """correlations([1, 2, 3], [1, 2, 30]) -> {"pearson": 0.883, "spearman": 1.0}
+
+    0 for a constant.
+    """
     sides = pd.Series(gold, dtype=float), pd.Series(predicted, dtype=float)
     if any(side.nunique() < 2 for side in sides):
         return {"pearson": 0.0, "spearman": 0.0}

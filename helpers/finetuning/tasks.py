@@ -20,7 +20,8 @@ FILL = {"token_type_ids": 0, "labels": -100}  # -100: no loss there
 class Settings:
     """How a task is trained; `max_length` in tokens, cut to what the model can read.
 
-    steps: instead of epochs. layer_decay: each layer learns at this part of the rate of the one above.
+    steps: instead of epochs. layer_decay: each layer learns at this part of the rate of the one
+    above.
     frozen_layers: the embeddings and this many layers do not learn. pad_to_max and bf16=False are
     there to be timed: every batch as long as `max_length`, and 32 bits where bf16 is possible.
     """
@@ -48,7 +49,9 @@ class Settings:
 
 
 def label_options(labels: Iterable[str]) -> dict[str, dict]:
-    """label_options({"b", "a"}) -> the numbers of the labels and back, as a model's config has them."""
+    """label_options({"b", "a"}) -> the numbers of the labels and back,
+    as a model's config has them.
+    """
     names = dict(enumerate(sorted(labels)))
     return {"id2label": names, "label2id": {name: number for number, name in names.items()}}
 
@@ -76,7 +79,9 @@ class Task:
     def encode(
         self, tokenizer: Any, examples: Sequence[dict], config: Any, max_length: int, labels: bool
     ) -> list[dict]:
-        """Rows for the model, one or several an example; `example` is its number. labels: for training."""
+        """Rows for the model, one or several an example; `example` is its number.
+        labels: for training.
+        """
         raise NotImplementedError
 
     def collate(
@@ -115,5 +120,7 @@ class Task:
         raise NotImplementedError
 
     def put_back(self, prediction: Any, text: str, places: Sequence[int]) -> Any:
-        """Move a prediction about a cleaned text (the last column) to the text as it was written."""
+        """Move a prediction about a cleaned text (the last column)
+        to the text as it was written.
+        """
         return prediction

@@ -3,7 +3,6 @@
 import copy
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,24 +10,22 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    BertConfig,
-    PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainingArguments,
 )
 
+from helpers.architectures import fit_length
 from helpers.course import (
     bf16_supported,
     device_name,
-    keep_memory,
     profile_name,
     seed_everything,
 )
 from helpers.finetuning.files import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
-from helpers.finetuning.tasks import Settings, Task
-from helpers.resources import load_model, load_tokenizer, model_folder
+from helpers.finetuning.tasks import WIDTH, Settings, Task
+from helpers.resources import load_config, load_model, load_tokenizer
+from helpers.runs import train_quietly
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster pooler and head learn than the pretrained layers
@@ -36,7 +33,9 @@ FASTER = 10  # how much faster pooler and head learn than the pretrained layers
 
 @dataclass
 class FineTuned:
-    """A model trained for a task. Called with the task's texts it answers: reader(question, context)."""
+    """A model trained for a task. Called with the task's texts it answers:
+    reader(question, context).
+    """
 
     task: Task
     model: Any
@@ -49,11 +48,19 @@ class FineTuned:
         example = dict(zip(self.task.columns, (text for text, _ in cleaned), strict=True))
         return self.task.put_back(self.predict([example])[0], texts[-1], cleaned[-1][1])
 
+    def encode(self, examples: Sequence[dict], labels: bool) -> list[dict]:
+        """The task's rows for this model; RoBERTa has one type for both texts of a pair."""
+        config = self.model.config
+        rows = self.task.encode(self.tokenizer, examples, config, self.max_length, labels)
+        for row in rows if config.type_vocab_size == 1 else ():
+            row["token_type_ids"] = [0] * len(row["input_ids"])
+        return rows
+
     @torch.inference_mode()
     def predict(self, examples: Sequence[dict], batch_size: int = 32) -> list:
         """One prediction an example; the longest rows go first, so that little is padded."""
         task, model = self.task, self.model
-        rows = task.encode(self.tokenizer, examples, model.config, self.max_length, labels=False)
+        rows = self.encode(examples, labels=False)
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]["input_ids"]))
         logits: list = [None] * len(rows)
         learning = model.training
@@ -100,9 +107,10 @@ def train_together(
 ) -> dict[str, FineTuned]:
     """Fine-tune one BERT on all tasks: {task name: model of that task}; their encoder is the same.
 
-    tasks: {task: examples as its `read` gives them}. model: a name or a folder, as for `load_model`;
-    untrained: only its shape. Every batch is of one task, drawn by `temperature_shares`. changes: to each
-    task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks add up.
+    tasks: {task: examples as its `read` gives them}. model: a name or a folder; untrained: only
+    its shape. Every batch is of one task, drawn by `temperature_shares`. changes:
+    to each task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks
+    add up.
     Raises CourseError for settings with which nothing can be trained.
     """
     own = [replace(task.settings, **changes) for task in tasks]
@@ -114,10 +122,10 @@ def train_together(
     tuned, rows, groups = {}, [], []
     for (task, examples), each in zip(tasks.items(), own, strict=True):
         net = new_head(task, tokenizer, examples, model, untrained, device)
-        length = min(each.max_length, net.config.max_position_embeddings)
+        length = fit_length(each.max_length, net.config, WIDTH)
         net.config.finetuning_length = length
         tuned[task.name] = FineTuned(task, net, tokenizer, length)
-        encoded = task.encode(tokenizer, examples, net.config, length, labels=True)
+        encoded = tuned[task.name].encode(examples, labels=True)
         groups.append(range(len(rows), len(rows) + len(encoded)))
         rows += [{**row, "task": task.name} for row in encoded]
     parts = zip(groups, own, strict=True)
@@ -154,12 +162,12 @@ def new_head(
 ) -> Any:
     """A BERT under the task's head, whose config knows what the head needs."""
     options = task.head_options(tokenizer, examples)
-    config = BertConfig.from_pretrained(model_folder(model), **options)
+    config = load_config(model, **options)
     # Drawing the masks of the attention's dropout would cost a sixth of the time.
     config.update({"attention_probs_dropout_prob": 0.0} | options)
     net = load_model(task.head, model, config=config)
     if untrained:
-        net = task.head(config)
+        net = type(net)(config)
     if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
         net.set_attn_implementation("eager")
     return net
@@ -168,7 +176,9 @@ def new_head(
 class MixedTrainer(Trainer):
     """A Trainer that takes the batches it is told to."""
 
-    batches: Sequence[Sequence[int]]
+    def __init__(self, *, batches: Sequence[Sequence[int]], **kwargs):
+        super().__init__(**kwargs)
+        self.batches = batches
 
     def get_train_dataloader(self):
         return torch.utils.data.DataLoader(
@@ -180,37 +190,27 @@ def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, ca
     """Train `shared` on the batches; the learning rate rises over WARMUP and falls to zero."""
     rate = min(each.learning_rate for each in own)
     optimizer = torch.optim.AdamW(parameter_groups(shared, rate, own[0]), fused=True)
-    keep_memory()
-    bf16 = bf16_supported() if own[0].bf16 is None else own[0].bf16
-    with tempfile.TemporaryDirectory() as folder:  # the Trainer wants one, though nothing is saved
-        trainer = MixedTrainer(
-            model=shared,
-            args=TrainingArguments(
-                output_dir=folder,
-                max_steps=len(batches),
-                warmup_steps=WARMUP,
-                bf16=bf16,
-                use_cpu=device == "cpu",
-                remove_unused_columns=False,
-                logging_steps=max(1, len(batches) // 20),
-                save_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                seed=seed,
-            ),
-            train_dataset=rows,
-            processing_class=tokenizer,
-            data_collator=collate,
-            optimizers=(optimizer, None),
-            callbacks=list(callbacks),
-        )
-        trainer.batches = batches
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    bf16 = {} if own[0].bf16 is None else {"bf16": own[0].bf16}
+    train_quietly(
+        MixedTrainer,
+        steps=len(batches),
+        seed=seed,
+        device=device,
+        callbacks=callbacks,
+        arguments={"warmup_steps": WARMUP, **bf16},
+        batches=batches,
+        model=shared,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        data_collator=collate,
+        optimizers=(optimizer, None),
+    )
 
 
 def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[dict]:
-    """AdamW's groups: the embeddings, each layer, and everything above, which is new and learns faster."""
+    """AdamW's groups: the embeddings, each layer, and everything above,
+    which is new and learns faster.
+    """
     groups: dict[int, list] = {}
     layers = max(depth_of(name, 0) for name, _ in net.named_parameters())
     for name, parameter in net.named_parameters():
@@ -230,17 +230,21 @@ def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[di
 
 
 def depth_of(name: str, new: int) -> int:
-    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3; 0: the embeddings, `new`: a head."""
-    if ".bert.embeddings." in f".{name}":
+    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3
+
+    0: the embeddings, `new`: a head.
+    """
+    if re.search(r"\.embeddings(_project)?\.", name):  # ELECTRA widens its embeddings
         return 0
-    layer = re.search(r"\bbert\.encoder\.layer\.(\d+)\.", name)
+    layer = re.search(r"\.encoder\.layer\.(\d+)\.", name)
     return int(layer[1]) + 1 if layer else new
 
 
 class Watch(TrainerCallback):
     """Measure on other examples every `every` steps; `history` holds {"step", metrics} rows.
 
-    patience: stop after so many measurements without a better `task.score`, and go back to the best.
+    patience: stop after so many measurements without a better `task.score`, and go back to the
+    best.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""From plain text to a Korean BERT: vocabulary, sentence pairs, model, training, measurement (lesson 04)."""
+"""Lesson 04, from plain text to a Korean BERT: vocabulary, sentence pairs, model, training."""

@@ -1,4 +1,4 @@
-"""Plain text in: one sentence a line, a blank line between documents; `.xz` and `.gz` are read as they are."""
+"""Plain text in: one sentence a line, a blank line between documents; also as `.xz` and `.gz`."""
 
 import codecs
 import gzip
@@ -30,7 +30,8 @@ def as_paths(files: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Pat
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the stripped lines of one file; LF and CRLF, a byte order mark and a missing last newline are all fine.
+    """Yield the stripped lines of one file; LF and CRLF, a byte order mark
+    and a missing last newline are all fine.
 
     Hangul spelled in single letters (NFD, as macOS writes it) is composed to syllables (NFC).
     Raises `CourseError` naming file and line for text that is not UTF-8, and for a broken archive.
@@ -53,7 +54,9 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def probable_encoding(line: bytes) -> str:
-    """Name what a line that is no UTF-8 probably is, in brackets; nothing where it could be anything."""
+    """Name what a line that is no UTF-8 probably is, in brackets;
+    nothing where it could be anything.
+    """
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     if line.startswith(marks) or b"\0 " in line or b" \0" in line:
         return "(UTF-16으로 보입니다)"
@@ -65,7 +68,8 @@ def probable_encoding(line: bytes) -> str:
 
 
 def blank_lines_at_border(path: Path, sample: int = 2000) -> int:
-    """Say how many blank lines end a document: 1, or 2 where a blank line follows every single sentence.
+    """Say how many blank lines end a document: 1,
+    or 2 where a blank line follows every single sentence.
 
     Example: "a", "", "b", "", "", "c" -> 2.
     """
@@ -79,7 +83,8 @@ def blank_lines_at_border(path: Path, sample: int = 2000) -> int:
 def read_documents(files: str | os.PathLike | Iterable[str | os.PathLike]) -> Iterator[list[str]]:
     """Yield each document as its list of sentences, one at a time; empty documents are skipped.
 
-    Example: a file with the lines "가", "나", "", "다" -> ["가", "나"], ["다"]. A file's end ends its last document.
+    Example: a file with the lines "가", "나", "", "다" -> ["가", "나"], ["다"]. A file's end ends
+    its last document.
     Raises `CourseError` as `as_paths` and `read_lines` do.
     """
     for path in as_paths(files):

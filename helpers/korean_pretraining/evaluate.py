@@ -1,4 +1,4 @@
-"""How well does a masked language model fill its masks? The same masks for the same seed, on text of your own."""
+"""How well does a masked language model fill its masks? The same masks for the same seed."""
 
 import math
 import os
@@ -10,15 +10,17 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers import CourseError
+from helpers.architectures import fit_length, mask_scores
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.stages import pad_batch
 
 
 @dataclass(frozen=True)
 class MaskedAccuracy:
-    """Averages over all masked pieces; `loss` in nats, `bits_per_character` comparable between tokenizers.
+    """Averages over all masked pieces; `loss` in nats, `bits_per_character` for any tokenizer.
 
-    `guesses` is how many different pieces came first: 1 is a model that gives every mask the same answer.
+    `guesses` is how many different pieces came first: 1 is a model that gives every mask the same
+    answer.
     """
 
     loss: float
@@ -43,42 +45,24 @@ def masked_accuracy(
     batch_tokens: int = 8_192,
     show_progress: bool = False,
 ) -> MaskedAccuracy:
-    """Replace 15 % of the pieces of each single sentence by `[MASK]`, nothing else, and let the model fill them.
+    """Replace 15 % of the pieces of each single sentence by `[MASK]` and let the model fill them.
 
-    At least one piece a sentence is masked, never `[UNK]`. `max_sentences` takes that many, drawn with `seed`.
-    `model` is any BERT with a masked-LM head. Bits per character divide the loss by the characters hidden, so that models
-    with short and with long pieces can be compared.
-    Raises `CourseError` for an unreadable file, for text without a piece to mask, and for a size or share out of range.
+    At least one piece a sentence is masked, never `[UNK]`. `max_sentences` takes that many, drawn
+    with `seed`. `model` is any BERT with a masked-LM head. Bits per character divide the loss by
+    the characters hidden, so that models with short and with long pieces can be compared.
+    Raises `CourseError` for an unreadable file, for text without a piece to mask, and for a size or
+    share out of range.
     """
     if not 0 < mlm_probability <= 1:
         raise CourseError("mlm_probability는 비율입니다. 0보다 크고 1 이하인 수를 주십시오.")
     for name, value, least in (("max_length", max_length, 3), ("max_sentences", max_sentences, 1)):
         if value is not None and value < least:
             raise CourseError(f"{name}은(는) 너무 작습니다. {least} 이상의 수를 주십시오.")
-    sentences = [sentence for document in read_documents(files) for sentence in document]
-    if max_sentences is not None and max_sentences < len(sentences):
-        chosen = random.Random(seed).sample(range(len(sentences)), max_sentences)
-        sentences = [sentences[i] for i in sorted(chosen)]
-    length = min(max_length, model.config.max_position_embeddings)
-    # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on an empty text.
-    encoded = tokenizer([*sentences, ""], truncation=True, max_length=length)
-    examples = []
-    skip = set(tokenizer.all_special_ids)
-    for i, ids in enumerate(encoded["input_ids"]):
-        places = [place for place, token in enumerate(ids) if token not in skip]
-        if places:
-            count = max(1, round(mlm_probability * len(places)))
-            examples.append((ids, random.Random(f"{seed}/{i}").sample(places, count)))
-    if not examples:
-        raise CourseError(
-            "가릴 수 있는 글자가 없습니다. 토크나이저와 텍스트 파일이 맞는지 확인해 주십시오."
-        )
-    examples.sort(key=lambda example: len(example[0]))
-
-    characters = [
-        len(piece.removeprefix("##"))
-        for piece in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    ]
+    sentences = read_sentences(files, max_sentences, seed)
+    length = fit_length(max_length, model.config)
+    examples = draw_masks(tokenizer, sentences, seed, mlm_probability, length)
+    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    characters = [len(piece.removeprefix("##")) for piece in pieces]
     was_training = model.training
     model.eval()
     total = {"nll": 0.0, "top1": 0, "top5": 0, "tokens": 0, "characters": 0}
@@ -86,20 +70,7 @@ def masked_accuracy(
     for batch in tqdm(
         list(batches(examples, batch_tokens)), disable=not show_progress, leave=False
     ):
-        width = len(batch[-1][0])
-        input_ids = torch.full((len(batch), width), tokenizer.pad_token_id)
-        attention_mask = torch.zeros_like(input_ids)
-        masked = torch.zeros_like(input_ids, dtype=torch.bool)
-        for row, (ids, places) in enumerate(batch):
-            input_ids[row, : len(ids)] = torch.tensor(ids)
-            attention_mask[row, : len(ids)] = 1
-            masked[row, places] = True
-        labels = input_ids[masked]
-        input_ids[masked] = tokenizer.mask_token_id
-        hidden = model.base_model(
-            input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
-        ).last_hidden_state
-        scores = model.cls.predictions(hidden[masked.to(model.device)]).float().cpu()
+        scores, labels = fill(model, tokenizer, batch)
         total["nll"] += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
         # Not by counting better scores: equal ones, or NaN, would make every guess the best.
         best = scores.topk(5).indices
@@ -121,6 +92,60 @@ def masked_accuracy(
     )
 
 
+def read_sentences(
+    files: str | os.PathLike | Iterable[str | os.PathLike], count: int | None, seed: int
+) -> list[str]:
+    """The sentences of the files in their order; with a `count` that many of them."""
+    sentences = [sentence for document in read_documents(files) for sentence in document]
+    if count is not None and count < len(sentences):
+        chosen = random.Random(seed).sample(range(len(sentences)), count)
+        sentences = [sentences[i] for i in sorted(chosen)]
+    return sentences
+
+
+def draw_masks(
+    tokenizer, sentences: list[str], seed: int, share: float, max_length: int
+) -> list[tuple[list[int], list[int]]]:
+    """(ids, places to mask) of each sentence with a piece to mask,
+    shortest first; or CourseError.
+    """
+    # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on no text.
+    encoded = tokenizer([*sentences, ""], truncation=True, max_length=max_length)
+    examples = []
+    skip = set(tokenizer.all_special_ids)
+    for i, ids in enumerate(encoded["input_ids"]):
+        places = [place for place, token in enumerate(ids) if token not in skip]
+        if places:
+            count = max(1, round(share * len(places)))
+            examples.append((ids, random.Random(f"{seed}/{i}").sample(places, count)))
+    if not examples:
+        raise CourseError(
+            "가릴 수 있는 글자가 없습니다. 토크나이저와 텍스트 파일이 맞는지 확인해 주십시오."
+        )
+    return sorted(examples, key=lambda example: len(example[0]))
+
+
+def fill(model, tokenizer, batch: list[tuple]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the masks in and let the model score them: [masks, vocabulary],
+    and the right ids [masks].
+
+    batch: rows of `draw_masks`, the longest last.
+    """
+    input_ids = torch.full((len(batch), len(batch[-1][0])), tokenizer.pad_token_id)
+    attention_mask = torch.zeros_like(input_ids)
+    masked = torch.zeros_like(input_ids, dtype=torch.bool)
+    for row, (ids, places) in enumerate(batch):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        attention_mask[row, : len(ids)] = 1
+        masked[row, places] = True
+    labels = input_ids[masked]
+    input_ids[masked] = tokenizer.mask_token_id
+    hidden = model.base_model(
+        input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
+    ).last_hidden_state
+    return mask_scores(model, hidden[masked.to(model.device)]).float().cpu(), labels
+
+
 @torch.inference_mode()
 def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> float:
     """Say in what share of `pairs`, rows of `build_sentence_pairs`, a model names the right label.
@@ -130,7 +155,8 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
     """
     if not hasattr(getattr(model, "cls", None), "seq_relationship"):
         raise CourseError(
-            "이 모델에는 다음 문장을 맞히는 머리가 없습니다. BertForPreTraining으로 불러와 주십시오."
+            "이 모델에는 다음 문장을 맞히는 머리가 없습니다. BertForPreTraining으로 불러와 "
+            "주십시오."
         )
     rows = sorted(({"place": 0, **pair} for pair in pairs), key=lambda row: len(row["input_ids"]))
     if not rows:
@@ -150,7 +176,9 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
 
 
 def batches(examples: list, batch_tokens: int) -> Iterable[list]:
-    """Cut examples sorted by length into batches of about `batch_tokens` pieces, padding included."""
+    """Cut examples sorted by length into batches
+    of about `batch_tokens` pieces, padding included.
+    """
     batch: list = []
     for example in examples:
         if batch and (len(batch) + 1) * len(example[0]) > batch_tokens:

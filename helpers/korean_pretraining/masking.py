@@ -1,7 +1,8 @@
 """Mask whole batches for masked-LM training, on the model's device.
 
-Every random number is a function of (seed, place in the run, position in the sequence): a resumed, an accumulated and a
-data-parallel run mask exactly what a plain one does, on any device, whatever else stands in the batch.
+Every random number is a function of (seed, place in the run, position in the sequence): a resumed,
+an accumulated and a data-parallel run mask exactly what a plain one does, on any device, whatever
+else stands in the batch.
 """
 
 from dataclasses import dataclass
@@ -12,14 +13,18 @@ WORD = 0xFFFFFFFF  # numbers of 32 bits, kept in int64: torch has no unsigned ar
 
 
 def scramble(x: torch.Tensor) -> torch.Tensor:
-    """Mix the 32 bits of each number so that neighbours have nothing in common (murmur3's finalizer, Appleby 2011)."""
+    """Mix the 32 bits of each number so that neighbours have nothing
+    in common (murmur3's finalizer, Appleby 2011).
+    """
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = (x ^ (x >> shift)) * factor & WORD
     return x ^ (x >> 16)
 
 
 def random_numbers(seed: int, stream: int, places: torch.Tensor, length: int) -> torch.Tensor:
-    """Give uniform numbers in [0, 1) for `places` [batch] of a run: [batch, length], the same on every device."""
+    """Give uniform numbers in [0, 1) for `places` [batch] of a run: [batch, length],
+    the same on every device.
+    """
     rows = scramble(places & WORD ^ (4 * seed + stream) & WORD) ^ (places >> 32)
     columns = torch.arange(length, device=places.device) * 0x9E3779B1 & WORD
     return (scramble(scramble(rows)[:, None] ^ columns) >> 8) * 2.0**-24
@@ -27,11 +32,13 @@ def random_numbers(seed: int, stream: int, places: torch.Tensor, length: int) ->
 
 @dataclass(frozen=True)
 class Masking:
-    """How BERT's input is spoiled: of the chosen pieces `mask_replace_prob` become `[MASK]`, `random_replace_prob` another piece.
+    """How BERT's input is spoiled: of the chosen pieces `mask_replace_prob` become `[MASK]`,
+    `random_replace_prob` another piece.
 
-    `continues_word` [vocabulary] says which pieces go on inside a word; with `whole_word_mask` a word is chosen as a whole.
-    Source: Devlin et al. 2019, section 3.1 (80 %, 10 %, the rest unchanged); as there, the number of masks follows from the
-    number of pieces: `mlm_probability` of them, at least one.
+    `continues_word` [vocabulary] says which pieces go on inside a word; with `whole_word_mask` a
+    word is chosen as a whole.
+    Source: Devlin et al. 2019, section 3.1 (80 %, 10 %, the rest unchanged); as there, the number
+    of masks follows from the number of pieces: `mlm_probability` of them, at least one.
     """
 
     special_ids: torch.Tensor
@@ -56,7 +63,8 @@ class Masking:
     def __call__(
         self, input_ids: torch.Tensor, places: torch.Tensor, mlm_probability: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the spoiled ids and the labels, -100 where nothing is asked: both [batch, length], as `input_ids`.
+        """Give the spoiled ids and the labels, -100 where nothing is asked:
+        both [batch, length], as `input_ids`.
 
         `places` [batch] says which example of the run each row is.
         """

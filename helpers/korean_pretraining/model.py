@@ -1,18 +1,24 @@
-"""BERT with its two pretraining heads, computing the vocabulary projection only where a token was masked."""
+"""BERT with its two pretraining heads; the vocabulary projection only where a mask is."""
 
 from dataclasses import dataclass
 
 import torch
 import transformers
 from torch.nn.functional import cross_entropy, pad
+from transformers import AutoModelForPreTraining
 from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
 
 from helpers import CourseError
+from helpers.architectures import model_class
+from helpers.korean_pretraining.stages import TrainingText
+from helpers.resources import check_safetensors, load_config, model_folder, read_tokenizer
 
 
 @dataclass
 class PreTrainingOutput(BertForPreTrainingOutput):
-    """Hugging Face's output with the two losses apart; `prediction_logits` are [masked positions, vocabulary]."""
+    """Hugging Face's output with the two losses apart;
+    `prediction_logits` are [masked positions, vocabulary].
+    """
 
     masked_lm_loss: torch.Tensor | None = None
     next_sentence_loss: torch.Tensor | None = None
@@ -21,8 +27,9 @@ class PreTrainingOutput(BertForPreTrainingOutput):
 class BertForPreTraining(transformers.BertForPreTraining):
     """`transformers.BertForPreTraining` with the same loss and gradients at a fraction of the work.
 
-    15 % of the positions carry a label, and the projection to the vocabulary is what costs most in a small BERT. Weights,
-    configuration and checkpoints are those of the parent class, so a checkpoint loads in any BERT class.
+    15 % of the positions carry a label, and the projection to the vocabulary is what costs most in
+    a small BERT. Weights, configuration and checkpoints are those of the parent class, so a
+    checkpoint loads in any BERT class.
     """
 
     def forward(
@@ -39,11 +46,13 @@ class BertForPreTraining(transformers.BertForPreTraining):
     ) -> BertForPreTrainingOutput:
         """Compute both losses where both kinds of labels are given, else do as the parent class.
 
-        Shapes: `input_ids`, `attention_mask`, `token_type_ids`, `labels` [batch, length], -100 where `labels` does not count;
-        `next_sentence_label` [batch], -100 as well where it does not count. `num_items_in_batch` and `num_sequences_in_batch`
-        count the masked tokens and the sequences of the whole step when it is spread over processes or accumulated: the parts'
-        losses then add up to the loss of the undivided batch. `max_masked` is a number of labels that this batch cannot exceed:
-        with it shapes depend on no value, so nothing waits for the device and `torch.compile` has one graph.
+        Shapes: `input_ids`, `attention_mask`, `token_type_ids`, `labels` [batch, length], -100
+        where `labels` does not count; `next_sentence_label` [batch], -100 as well where it does not
+        count. `num_items_in_batch` and `num_sequences_in_batch` count the masked tokens and the
+        sequences of the whole step when it is spread over processes or accumulated: the parts'
+        losses then add up to the loss of the undivided batch. `max_masked` is a number of labels
+        that this batch cannot exceed: with it shapes depend on no value, so nothing waits for the
+        device and `torch.compile` has one graph.
         """
         inputs = {
             "input_ids": input_ids,
@@ -57,8 +66,8 @@ class BertForPreTraining(transformers.BertForPreTraining):
         is_masked = labels.flatten() != -100
         count = is_masked.sum()
         if max_masked is None:
-            # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has met,
-            # and a different number of masks each step would cost gigabytes.
+            # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has
+            # met, and a different number of masks each step would cost gigabytes.
             positions = is_masked.nonzero().squeeze(1)
             positions = pad(positions, (0, -len(positions) % 64))
             targets = labels.flatten()[positions].masked_fill(
@@ -86,15 +95,19 @@ class BertForPreTraining(transformers.BertForPreTraining):
 
 
 def mean_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Average the cross-entropy over the targets that are not -100; zero, not NaN, where there is none."""
+    """Average the cross-entropy over the targets that are not -100; zero,
+    not NaN, where there is none.
+    """
     total = cross_entropy(logits.float(), targets, reduction="sum")
     return total / (targets != -100).sum().clamp(min=1)
 
 
 def new_model(tokenizer, **config) -> BertForPreTraining:
-    """Build an untrained BERT for a tokenizer's vocabulary, without dropout (the text is seen about once).
+    """Build an untrained BERT for a tokenizer's vocabulary,
+    without dropout (the text is seen about once).
 
-    `config` goes to `transformers.BertConfig`. Source for the dropout: Geiping & Goldstein 2022, "Cramming", section 4.3.
+    `config` goes to `transformers.BertConfig`. Source for the dropout: Geiping & Goldstein 2022,
+    "Cramming", section 4.3.
     """
     defaults = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     return BertForPreTraining(
@@ -105,14 +118,17 @@ def new_model(tokenizer, **config) -> BertForPreTraining:
 
 
 def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> BertForPreTraining:
-    """Start a BERT for a new vocabulary from the first layers of an encoder with another one (vocabulary transfer).
+    """Start a BERT for a new vocabulary from the first layers of an encoder
+    with another one (vocabulary transfer).
 
-    Each of our pieces starts as the mean of the old pieces that spell it; positions, segments and the chosen layers are
-    copied, and of a masked-LM head its transform. What all word vectors share moves to the segments, and all embeddings are
-    scaled to BERT's 0.02: the LayerNorm behind them sees no difference, while the tied projection to the vocabulary starts
-    with small scores instead of confident nonsense. `source` is a `BertModel` or a BERT with a masked-LM head.
+    Each of our pieces starts as the mean of the old pieces that spell it; positions, segments and
+    the chosen layers are copied, and of a masked-LM head its transform. What all word vectors share
+    moves to the segments, and all embeddings are scaled to BERT's 0.02: the LayerNorm behind them
+    sees no difference, while the tied projection to the vocabulary starts with small scores instead
+    of confident nonsense. `source` is a `BertModel` or a BERT with a masked-LM head.
     Raises `CourseError` where the source is no BERT or shallower than asked.
-    Source: Tran 2020, "From English to foreign languages", for the idea of initialising from old embeddings.
+    Source: Tran 2020, "From English to foreign languages", for the idea of initialising from old
+    embeddings.
     """
     if source.config.model_type != "bert":  # RoBERTa has the same names but counts positions from 2
         raise CourseError(
@@ -149,7 +165,9 @@ def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> B
 
 
 def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
-    """Give each of our pieces the mean of the old word vectors that spell it: [vocabulary, hidden]."""
+    """Give each of our pieces the mean of the old word vectors that spell it:
+    [vocabulary, hidden].
+    """
     old = source.get_input_embeddings().weight.detach()
     special = {
         getattr(tokenizer, f"{kind}_id"): getattr(source_tokenizer, f"{kind}_id")
@@ -162,25 +180,30 @@ def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
             [special[number]] if number in special else spell(piece, source_tokenizer, source_vocab)
         )
         ids = [i for i in ids if i is not None]
-        # A piece the source cannot spell gets the mean of all: in the right region, and trainable from there.
+        # A piece the source cannot spell gets the mean of all: in the right region, and trainable
+        # from there.
         rows.append(old[ids].mean(0) if ids else old.mean(0))
     return torch.stack(rows)
 
 
 @torch.no_grad()
 def start_at_frequencies(model: BertForPreTraining, counts: torch.Tensor) -> None:
-    """Let an untrained head begin with what needs no reading: how often each piece occurs, `counts` [vocabulary].
+    """Let an untrained head begin with what needs no reading: how often each piece occurs,
+    `counts` [vocabulary].
 
-    The decoder's bias becomes the log of the frequencies (each piece counted once more, so that none is impossible).
+    The decoder's bias becomes the log of the frequencies (each piece counted once more, so that
+    none is impossible).
     """
     frequencies = (counts + 1) / (counts + 1).sum()
     model.cls.predictions.decoder.bias.copy_(frequencies.log())
 
 
 def spell(piece: str, tokenizer, vocab: dict[str, int]) -> list[int]:
-    """Give the ids with which another tokenizer, of vocabulary `vocab`, writes one of our pieces; unknown ones are left out.
+    """Give the ids with which another tokenizer, of vocabulary `vocab`, writes one of our pieces;
+    unknown ones are left out.
 
-    Example: "##신은" -> the ids of "신", "은" as they look inside a word ("신" in SentencePiece, "##신" in WordPiece).
+    Example: "##신은" -> the ids of "신", "은" as they look inside a word ("신" in SentencePiece,
+    "##신" in WordPiece).
     """
     inside = piece.startswith("##")
     tokens = tokenizer.tokenize(piece.removeprefix("##"))
@@ -189,3 +212,37 @@ def spell(piece: str, tokenizer, vocab: dict[str, int]) -> list[int]:
         tokens[0] = next((form for form in (f"##{bare}", bare) if form in vocab), tokens[0])
     ids = tokenizer.convert_tokens_to_ids([token for token in tokens if token != "▁"])
     return [i for i in ids if i != tokenizer.unk_token_id]
+
+
+def initial_model(
+    tokenizer,
+    init_from: str | None,
+    num_hidden_layers: int,
+    text: TrainingText | None = None,
+    **sizes,
+) -> BertForPreTraining:
+    """Build a new model, continue one that has our vocabulary, or start warm from one that has not.
+
+    A new head begins with how often each piece occurs in `text`.
+    """
+    if init_from is None:
+        model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **sizes)
+    else:
+        folder = model_folder(init_from)
+        check_safetensors(folder, init_from)
+        source_tokenizer = read_tokenizer(folder, init_from)
+        if source_tokenizer.get_vocab() == tokenizer.get_vocab():
+            return model_class(BertForPreTraining, load_config(folder)).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            )
+        source = AutoModelForPreTraining.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True
+        )
+        model = warm_start(source, source_tokenizer, tokenizer, num_hidden_layers)
+    if text is not None:
+        start_at_frequencies(model, text.piece_counts())
+    return model

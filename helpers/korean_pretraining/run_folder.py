@@ -14,12 +14,15 @@ SETTINGS = "settings.json"
 
 
 def check_output(output: Path, settings: dict, resume: bool) -> str | None:
-    """Check the folder against overwriting and mixing runs; give the checkpoint to go on from, if there is one."""
+    """Check the folder against overwriting and mixing runs;
+    give the checkpoint to go on from, if there is one.
+    """
     record = output / SETTINGS
     if not resume:
         if record.exists() or list(output.glob("*.safetensors")):
             raise CourseError(
-                f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, 새로 하려면 다른 폴더를 주십시오."
+                f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, "
+                "새로 하려면 다른 폴더를 주십시오."
             )
         make_folder(output)
         return None
@@ -30,25 +33,31 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
     if changed:
         name = changed[0]
         raise CourseError(
-            f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 {settings[name]}). 처음 값을 주십시오."
+            f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 "
+            f"{settings[name]}). 처음 값을 주십시오."
         )
     return last_checkpoint(output)
 
 
 def lock_folder(output: Path) -> FileLock:
-    """Make sure that no other run writes to this folder; the lock ends with the process, however it ends."""
+    """Make sure that no other run writes to this folder; the lock ends
+    with the process, however it ends.
+    """
     lock = FileLock(output / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise CourseError(
-            f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 주십시오."
+            f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 "
+            "폴더를 주십시오."
         ) from error
     return lock
 
 
 def last_checkpoint(output: Path) -> str | None:
-    """Give the newest whole checkpoint; one cut off while it was being written has no trainer state yet."""
+    """Give the newest whole checkpoint;
+    one cut off while it was being written has no trainer state yet.
+    """
     whole = [
         path.parent
         for path in output.glob("checkpoint-*/trainer_state.json")
@@ -58,7 +67,9 @@ def last_checkpoint(output: Path) -> str | None:
 
 
 def read_log(output: str | os.PathLike) -> list[dict]:
-    """Read a run's log: a row for every `logging_steps` steps, losses averaged and tokens counted over them."""
+    """Read a run's log: a row for every `logging_steps` steps, losses averaged
+    and tokens counted over them.
+    """
     path = Path(output) / LOG
     return (
         [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -68,7 +79,9 @@ def read_log(output: str | os.PathLike) -> list[dict]:
 
 
 def rewind_log(output: Path, checkpoint: str | None) -> float:
-    """Drop the rows that a resumed run will write again; give the training time before, in seconds."""
+    """Drop the rows that a resumed run will write again;
+    give the training time before, in seconds.
+    """
     step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     rows = [row for row in read_log(output) if row["step"] <= step]
     (output / LOG).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -1,9 +1,10 @@
-"""Build BERT's sentence pairs from text: fast, in little memory, and the same on any number of processes.
+"""BERT's sentence pairs from text: fast, in little memory, the same for any number of processes.
 
-Four passes: (1) every sentence becomes token ids in one flat file; (2) each document is cut into true pairs, with a random
-generator of its own, so that neither order nor process can change the result; (3) some pairs of different documents exchange
-their second halves; (4) the pairs are an Arrow file that `datasets` maps into memory instead of loading it. Passes 2 and 3
-handle places in the flat file, never text.
+Four passes: (1) every sentence becomes token ids in one flat file; (2) each document is cut into
+true pairs, with a random generator of its own, so that neither order nor process can change the
+result; (3) some pairs of different documents exchange their second halves; (4) the pairs are an
+Arrow file that `datasets` maps into memory instead of loading it. Passes 2 and 3 handle places in
+the flat file, never text.
 """
 
 import hashlib
@@ -62,17 +63,19 @@ def build_sentence_pairs(
 ) -> datasets.Dataset:
     """Cut text into `[CLS] A [SEP] B [SEP]` examples for masked-LM and next-sentence training.
 
-    Columns: `input_ids` (at most `block_size` ids), `token_type_ids` (0 for A, 1 for B), `next_sentence_label` (0: B goes on
-    where A ends, 1: B is from another document). As in BERT, sentences are collected up to the target length (a random shorter
-    one with `short_seq_prob`) and split into A and B at a random sentence border; a lone sentence is split inside, between
-    two words. What does not fit starts the next example. Unlike BERT's script, a wrong B is no passage of its own: couples
-    of pairs from different documents, their B's alike, exchange them; `random_next_prob` is the share that does. So every token is used exactly
-    once, and B alone (how it begins, how it ends, how long it is) says nothing about the label. A pair without a partner,
+    Columns: `input_ids` (at most `block_size` ids), `token_type_ids` (0 for A, 1 for B),
+    `next_sentence_label` (0: B goes on where A ends, 1: B is from another document). As in BERT,
+    sentences are collected up to the target length (a random shorter one with `short_seq_prob`) and
+    split into A and B at a random sentence border; a lone sentence is split inside, between two
+    words. What does not fit starts the next example. Unlike BERT's script, a wrong B is no passage
+    of its own: couples of pairs from different documents, their B's alike, exchange them;
+    `random_next_prob` is the share that does. So every token is used exactly once, and B alone (how
+    it begins, how it ends, how long it is) says nothing about the label. A pair without a partner,
     where one document has more than half of the text, keeps its B and label 0.
-    `cache_dir` keeps the result under a key of the text's hash, the tokenizer and every parameter; without it the result
-    lies in the system's temporary folder.
-    Raises `CourseError` for an unreadable corpus, one with fewer than two documents, a `block_size` below 8, and a
-    probability that is none.
+    `cache_dir` keeps the result under a key of the text's hash, the tokenizer and every parameter;
+    without it the result lies in the system's temporary folder.
+    Raises `CourseError` for an unreadable corpus, one with fewer than two documents, a `block_size`
+    below 8, and a probability that is none.
     Source: Devlin et al. 2019, appendix A.2; create_pretraining_data.py in google-research/bert.
     """
     files = as_paths(files)
@@ -96,20 +99,26 @@ def build_sentence_pairs(
     backend.no_padding()
     target = parent / cache_key(files, backend, settings)
     if not target.exists():
-        parent.mkdir(parents=True, exist_ok=True)
-        # Built beside its place and renamed at the end: an interrupted build never looks like a finished one.
-        build = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
-        try:
-            tokenize_corpus(files, backend, build)
-            pairs = cut_corpus(build, continues_word(backend), settings, num_proc)
-            write_pairs(build, *exchange_halves(pairs, settings), settings)
-            for scratch in ("tokens.bin", "sentences.npy", "documents.npy"):
-                (build / scratch).unlink()
-            if not target.exists():  # another process may have built the same in the meantime
-                os.replace(build, target)
-        finally:
-            shutil.rmtree(build, ignore_errors=True)
+        build_folder(target, files, backend, settings, num_proc)
     return datasets.Dataset.from_file(str(target / PAIRS))
+
+
+def build_folder(
+    target: Path, files: list[Path], tokenizer: Tokenizer, settings: PairSettings, num_proc: int
+) -> None:
+    """Do the four passes beside `target` and rename at the end: half a build never looks whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    build = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    try:
+        tokenize_corpus(files, tokenizer, build)
+        pairs = cut_corpus(build, continues_word(tokenizer), settings, num_proc)
+        write_pairs(build, *exchange_halves(pairs, settings), settings)
+        for scratch in ("tokens.bin", "sentences.npy", "documents.npy"):
+            (build / scratch).unlink()
+        if not target.exists():  # another process may have built the same in the meantime
+            os.replace(build, target)
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
 
 
 def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -> str:
@@ -123,9 +132,11 @@ def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -
 
 
 def tokenize_corpus(files: list[Path], tokenizer: Tokenizer, folder: Path) -> None:
-    """Write all token ids to `tokens.bin`, the sentences' offsets in it and the documents' offsets in those as `.npy`.
+    """Write all token ids to `tokens.bin`, the sentences' offsets in it
+    and the documents' offsets in those as `.npy`.
 
-    Documents without a token are dropped; one of a single token, which cannot be a pair, is read as part of the one before.
+    Documents without a token are dropped; one of a single token, which cannot be a pair, is read as
+    part of the one before.
     Raises `CourseError` where fewer than two documents remain.
     """
     sentences, documents = array("q", [0]), array("q", [0])
@@ -144,8 +155,8 @@ def tokenize_corpus(files: list[Path], tokenizer: Tokenizer, folder: Path) -> No
         documents[-1] = len(sentences) - 1
     if len(documents) < 3:
         raise CourseError(
-            f"말뭉치에 문서가 {len(documents) - 1}개뿐이어서 '다음 문장이 아닌' 쌍을 만들 수 없습니다. "
-            "문서 사이에 빈 줄을 넣어 두 개 이상의 문서로 나누어 주십시오."
+            f"말뭉치에 문서가 {len(documents) - 1}개뿐이어서 '다음 문장이 아닌' 쌍을 만들 수 "
+            "없습니다. 문서 사이에 빈 줄을 넣어 두 개 이상의 문서로 나누어 주십시오."
         )
     np.save(folder / "sentences.npy", np.frombuffer(sentences, np.int64))
     np.save(folder / "documents.npy", np.frombuffer(documents, np.int64))
@@ -175,7 +186,9 @@ def continues_word(tokenizer: Tokenizer) -> np.ndarray:
 def cut_corpus(
     folder: Path, inside_word: np.ndarray, settings: PairSettings, num_proc: int
 ) -> np.ndarray:
-    """Cut all documents, `num_proc` stretches of them at the same time, into true pairs: [pairs, 5], see `cut_documents`."""
+    """Cut all documents, `num_proc` stretches of them at the same time, into true pairs:
+    [pairs, 5], see `cut_documents`.
+    """
     count = len(np.load(folder / "documents.npy", mmap_mode="r")) - 1
     num_proc = max(1, min(num_proc, count))
     borders = [count * i // num_proc for i in range(num_proc + 1)]
@@ -190,7 +203,9 @@ def cut_corpus(
 def cut_documents(
     folder: Path, inside_word: np.ndarray, settings: PairSettings, first: int, last: int
 ) -> np.ndarray:
-    """Cut documents `first` to `last`: rows of (document, start of A, start of B, end of B, 1 if split inside a sentence)."""
+    """Cut documents `first` to `last`: rows of (document, start of A, start of B, end of B,
+    1 if split inside a sentence).
+    """
     sentences = np.load(folder / "sentences.npy", mmap_mode="r")
     documents = np.load(folder / "documents.npy").tolist()
     rows = array("q")
@@ -211,7 +226,9 @@ def cut_documents(
 
 
 def read_ids(tokens: BinaryIO, start: int, stop: int) -> np.ndarray:
-    """Read the ids from place `start` to `stop` of `tokens.bin`; memory does not grow with the text."""
+    """Read the ids from place `start` to `stop` of `tokens.bin`;
+    memory does not grow with the text.
+    """
     tokens.seek(4 * start)
     return np.frombuffer(tokens.read(4 * (stop - start)), np.uint32)
 
@@ -219,7 +236,8 @@ def read_ids(tokens: BinaryIO, start: int, stop: int) -> np.ndarray:
 def chunks(
     start: int, stop: int, settings: PairSettings, rng: random.Random
 ) -> Iterator[tuple[int, int]]:
-    """Divide the tokens of a document into stretches of the target length; never is a single token left over.
+    """Divide the tokens of a document into stretches of the target length;
+    never is a single token left over.
 
     Example: start=0, stop=130, room for 61 -> (0, 61), (61, 122), (122, 130).
     """
@@ -235,10 +253,10 @@ def chunks(
 def exchange_halves(pairs: np.ndarray, settings: PairSettings) -> tuple[np.ndarray, np.ndarray]:
     """Let couples of pairs exchange their B: give the places of all halves and the labels [pairs].
 
-    Pairs of different documents become couples first, B's of the same length that were split in the same way; where lengths
-    differ, the split of the longer B moves on, so that nothing is cut off. Only then is it drawn which couples exchange: what
-    a label 1 may look like, a label 0 looks like as often.
-    Rows of the places [pairs, 4]: start and end of A, start and end of B.
+    Pairs of different documents become couples first, B's of the same length that were split in the
+    same way; where lengths differ, the split of the longer B moves on, so that nothing is cut off.
+    Only then is it drawn which couples exchange: what a label 1 may look like, a label 0 looks like
+    as often. Rows of the places [pairs, 4]: start and end of A, start and end of B.
     """
     rng = np.random.default_rng([settings.seed, len(pairs)])
     document, first, split, stop, inside = pairs.T.copy()
@@ -261,7 +279,9 @@ def exchange_halves(pairs: np.ndarray, settings: PairSettings) -> tuple[np.ndarr
 def write_pairs(
     folder: Path, places: np.ndarray, labels: np.ndarray, settings: PairSettings
 ) -> None:
-    """Write the pairs whose halves lie at `places` [pairs, 4] of the tokens as one Arrow stream file."""
+    """Write the pairs whose halves lie at `places` [pairs, 4] of the tokens
+    as one Arrow stream file.
+    """
     schema = pa.schema(
         {
             "input_ids": pa.list_(pa.int32()),
@@ -281,7 +301,9 @@ def write_pairs(
 
 
 def pair_columns(tokens: BinaryIO, places: np.ndarray, settings: PairSettings) -> list[pa.Array]:
-    """Give `input_ids` and `token_type_ids` of the pairs whose halves lie at `places` [pairs, 4]."""
+    """Give `input_ids` and `token_type_ids`
+    of the pairs whose halves lie at `places` [pairs, 4].
+    """
     lengths = places[:, 1::2] - places[:, ::2]
     offsets = np.concatenate([[0], (lengths.sum(1) + 3).cumsum()])
     cls, separators = offsets[:-1], [offsets[:-1] + lengths[:, 0] + 1, offsets[1:] - 1]

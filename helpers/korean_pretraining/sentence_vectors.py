@@ -1,7 +1,8 @@
-"""Keep a sentence's place while learning words: a teacher's sentence vectors as a second aim of pretraining.
+"""Keep a sentence's place while learning words: a teacher's vectors as a second aim.
 
-Masked-LM training alone lets go of what an encoder knew about whole sentences. One more loss term, a few sentences a step,
-keeps the mean of our token vectors in the direction of the teacher's sentence vector.
+Masked-LM training alone lets go of what an encoder knew about whole sentences. One more loss term,
+a few sentences a step, keeps the mean of our token vectors in the direction of the teacher's
+sentence vector.
 """
 
 import itertools
@@ -21,7 +22,9 @@ from helpers.resources import model_folder
 
 
 def mean_pooling(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """Average the token vectors that are not padding: [batch, length, hidden] -> [batch, hidden]."""
+    """Average the token vectors that are not padding:
+    [batch, length, hidden] -> [batch, hidden].
+    """
     mask = attention_mask[..., None].to(hidden.dtype)
     return (hidden * mask).sum(1) / mask.sum(1)
 
@@ -41,10 +44,12 @@ def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) 
 
 @torch.inference_mode()
 def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") -> torch.Tensor:
-    """Encode sentences by mean pooling, take the common direction out, scale to length 1: [sentences, hidden].
+    """Encode sentences by mean pooling, take the common direction out,
+    scale to length 1: [sentences, hidden].
 
-    `prefix` is put before each sentence ("query: " for the e5 family). The mean of all vectors is subtracted: e5's cosines all
-    lie between 0.7 and 1, and what all sentences share would otherwise be most of what is learned.
+    `prefix` is put before each sentence ("query: " for the e5 family). The mean of all vectors is
+    subtracted: e5's cosines all lie between 0.7 and 1, and what all sentences share would otherwise
+    be most of what is learned.
     """
     order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     vectors = torch.empty(len(sentences), teacher.config.hidden_size)
@@ -71,7 +76,9 @@ def sentences_and_vectors(
     seed: int,
     hidden_size: int,
 ) -> tuple[list[str], torch.Tensor]:
-    """Draw sentences from the corpus and let the teacher encode them once; the vectors stay in `output`."""
+    """Draw sentences from the corpus and let the teacher encode them once;
+    the vectors stay in `output`.
+    """
     sentences = sample_sentences(files, count, seed)
     kept = output / "teacher.safetensors"
     if not kept.exists():
@@ -79,7 +86,8 @@ def sentences_and_vectors(
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         if model.config.hidden_size != hidden_size:
             raise CourseError(
-                f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 {hidden_size}차원입니다. "
+                f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 "
+                f"{hidden_size}차원입니다. "
                 "차원이 같은 teacher를 주십시오."
             )
         vectors = teacher_vectors(sentences, model, AutoTokenizer.from_pretrained(folder), prefix)
@@ -88,7 +96,9 @@ def sentences_and_vectors(
 
 
 class SentenceVectorLoss:
-    """1 - cosine between our mean-pooled vector and the teacher's, on `batch_size` sentences drawn for each step."""
+    """1 - cosine between our mean-pooled vector and the teacher's,
+    on `batch_size` sentences drawn for each step.
+    """
 
     def __init__(
         self, sentences: list[str], vectors: torch.Tensor, tokenizer, batch_size: int, seed: int

@@ -1,4 +1,4 @@
-"""What a pretraining run reads, and when: sentence pairs, running text, or single sentences, in stages of the budget."""
+"""What a pretraining run reads, and when: pairs, running text or single sentences, in stages."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -18,10 +18,12 @@ BUCKET = 50  # batches of single sentences that are sorted by length together
 
 @dataclass(frozen=True)
 class Stage:
-    """A share of the budget, what is read in it (kinds take turns, step by step), and the length of an example.
+    """A share of the budget, what is read in it (kinds take turns, step by step),
+    and the length of an example.
 
-    Kinds: "pairs" are BERT's sentence pairs; "windows" are the same with no B exchanged and no next sentence to judge, so that
-    every piece stands in its own context; "sentences" are whole single sentences, batches of similar length.
+    Kinds: "pairs" are BERT's sentence pairs; "windows" are the same with no B exchanged and no next
+    sentence to judge, so that every piece stands in its own context; "sentences" are whole single
+    sentences, batches of similar length.
     """
 
     share: float
@@ -32,8 +34,9 @@ class Stage:
 class TrainingText(torch.utils.data.Dataset):
     """The examples of a run in training order, each epoch shuffled anew.
 
-    Place k of the run decides which example comes, whatever process asks for it and whether the run was interrupted before:
-    that makes a resumed or a data-parallel run equal to a plain one. `progress` tells the share of the budget used at a step.
+    Place k of the run decides which example comes, whatever process asks for it and whether the run
+    was interrupted before: that makes a resumed or a data-parallel run equal to a plain one.
+    `progress` tells the share of the budget used at a step.
     """
 
     def __init__(
@@ -57,7 +60,8 @@ class TrainingText(torch.utils.data.Dataset):
             for kind in stage.kinds:
                 if kind not in ("pairs", "windows", "sentences"):
                     raise CourseError(
-                        f"'{kind}'(이)라는 학습 텍스트는 없습니다. pairs, windows, sentences 가운데에서 주십시오."
+                        f"'{kind}'(이)라는 학습 텍스트는 없습니다. pairs, windows, sentences "
+                        "가운데에서 주십시오."
                     )
                 key = (kind, stage.block_size)
                 if kind == "sentences":
@@ -121,7 +125,9 @@ class TrainingText(torch.utils.data.Dataset):
         return counts
 
     def row(self, key: tuple[str, int], place: int) -> int:
-        """Give the row of the example at a place of the run: each text and epoch has an order of its own."""
+        """Give the row of the example at a place of the run: each text
+        and epoch has an order of its own.
+        """
         epoch, place = divmod(place, len(self.texts[key]))
         if self.orders.get(key, (-1,))[0] != epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -135,7 +141,9 @@ class TrainingText(torch.utils.data.Dataset):
 def by_length(
     order: torch.Tensor, sentences: list[str], batch_size: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Sort each `BUCKET` batches of a random order by length and shuffle the batches: little padding, still random."""
+    """Sort each `BUCKET` batches of a random order by length and shuffle the batches:
+    little padding, still random.
+    """
     batches = []
     for bucket in order.split(BUCKET * batch_size):
         bucket = sorted(bucket.tolist(), key=lambda row: len(sentences[row]))
@@ -146,7 +154,9 @@ def by_length(
 def pad_batch(
     examples: list[dict], pad_token_id: int, multiple: int = 1, longest: int | None = None
 ) -> dict[str, torch.Tensor]:
-    """Pad examples of `TrainingText` to their longest, [batch, length], or on to a multiple that is not above `longest`."""
+    """Pad examples of `TrainingText` to their longest, [batch, length], or on to a multiple
+    that is not above `longest`.
+    """
     lengths = torch.tensor([len(e["input_ids"]) for e in examples])
     width = int(lengths.max())
     width = min(-(-width // multiple) * multiple, max(width, longest or 10**9))

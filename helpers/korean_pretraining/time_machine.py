@@ -1,4 +1,4 @@
-"""Record what a model answers while it learns, for lesson 04's time machine and the page that shows it."""
+"""Record what a model answers while it learns, for lesson 04's time machine."""
 
 import json
 import os
@@ -26,7 +26,9 @@ PROMPTS = (
 
 @torch.inference_mode()
 def answers(model, tokenizer, prompts=PROMPTS, top_k: int = 5) -> list[list[list]]:
-    """Give for each prompt the best answers to its mask, as [piece, probability]: [prompts, top_k, 2]."""
+    """Give for each prompt the best answers to its mask, as [piece, probability]:
+    [prompts, top_k, 2].
+    """
     was_training = model.training
     model.eval()
     batch = tokenizer(list(prompts), padding=True, return_tensors="pt").to(model.device)
@@ -42,7 +44,8 @@ def answers(model, tokenizer, prompts=PROMPTS, top_k: int = 5) -> list[list[list
 
 
 class TimeMachine(TrainerCallback):
-    """Write the answers at `MOMENTS` of a run to a JSON file: {"prompts": […], "moments": [{"step", "minutes", "answers"}]}.
+    """Write the answers at `MOMENTS` of a run to a JSON file: {"prompts": […], "moments":
+    [{"step", "minutes", "answers"}]}.
 
     `clock` knows the share of the budget and the seconds used. A resumed run goes on in the file.
     """

@@ -1,4 +1,4 @@
-"""`transformers.Trainer` for pretraining by a budget: learning rate and end by the clock, masks on the device, a log of its own."""
+"""`transformers.Trainer` by a budget: rate and end by the clock, masks on the device, a log."""
 
 import itertools
 import json
@@ -17,7 +17,9 @@ WARMUP = 0.05  # of the budget
 
 
 class Budget(TrainerCallback):
-    """Knows how much of the budget is used: gives the learning rate its factor and ends a run given in minutes."""
+    """Knows how much of the budget is used: gives the learning rate its factor
+    and ends a run given in minutes.
+    """
 
     def __init__(self, minutes: float | None, steps: int | None, seconds: float = 0.0):
         self.minutes, self.steps = minutes, steps
@@ -58,13 +60,16 @@ class PrintLog(TrainerCallback):
                 f"{name} {value:.3f}" for name, value in logs.items() if "loss" in name
             )
             print(
-                f"{logs['step']:>7}  {losses}  lr {logs['learning_rate']:.1e}  {speed:,.0f} tokens/s",
+                f"{logs['step']:>7}  {losses}  lr {logs['learning_rate']:.1e}  {speed:,.0f} "
+                "tokens/s",
                 flush=True,
             )
 
 
 class PretrainingTrainer(Trainer):
-    """`transformers.Trainer` with masking on the device, a learning rate by budget, the losses apart, and a log in JSON lines."""
+    """`transformers.Trainer` with masking on the device, a learning rate by budget, the losses
+    apart, and a log in JSON lines.
+    """
 
     def __init__(
         self,

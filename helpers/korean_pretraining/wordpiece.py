@@ -1,4 +1,4 @@
-"""Train a WordPiece vocabulary for Korean, and, as a second way, split text into morphemes first."""
+"""Train a WordPiece vocabulary for Korean; as a second way, split into morphemes first."""
 
 import functools
 import os
@@ -25,24 +25,29 @@ def train_wordpiece(
     model_max_length: int = 512,
     show_progress: bool = False,
 ) -> BertTokenizerFast:
-    """Learn a cased WordPiece vocabulary from text files and return it as a working `BertTokenizerFast`.
+    """Learn a cased WordPiece vocabulary from text files and return it
+    as a working `BertTokenizerFast`.
 
-    `limit_alphabet` is how many different characters may have a piece of their own: Korean writes more than 2,000
-    different syllables, so the library's default of 1,000 turns words with a rarer one into `[UNK]`.
-    The vocabulary may come out smaller than `vocab_size` when the text is small, never larger; the same text gives the same
-    vocabulary. Raises `CourseError` for a missing, empty or unreadable corpus, and for a `vocab_size` below 8.
+    `limit_alphabet` is how many different characters may have a piece of their own: Korean writes
+    more than 2,000 different syllables, so the library's default of 1,000 turns words with a rarer
+    one into `[UNK]`. The vocabulary may come out smaller than `vocab_size` when the text is small,
+    never larger; the same text gives the same vocabulary. Raises `CourseError` for a missing, empty
+    or unreadable corpus, and for a `vocab_size` below 8.
     Source: https://huggingface.co/docs/tokenizers/api/trainers#tokenizers.trainers.WordPieceTrainer
     """
     files = as_paths(files)
     if vocab_size < len(SPECIAL_TOKENS) + 3:
         raise CourseError(
-            f"vocab_size={vocab_size}은(는) 너무 작습니다. {len(SPECIAL_TOKENS) + 3} 이상의 수를 주십시오."
+            f"vocab_size={vocab_size}은(는) 너무 작습니다. {len(SPECIAL_TOKENS) + 3} 이상의 수를 "
+            "주십시오."
         )
-    # The library numbers the alphabet in the random order of a hash map, and ties between pieces are decided by number.
-    # So the alphabet is learned first, sorted, and given to the training proper with numbers of its own.
+    # The library numbers the alphabet in the random order of a hash map, and ties between pieces
+    # are decided by number. So the alphabet is learned first, sorted, and given to the training
+    # proper with numbers of its own.
     counts: Counter[str] = Counter()
     alphabet = learn_pieces(read_sentences(files, counts), 0, SPECIAL_TOKENS, limit_alphabet=2**21)
-    # Each character costs up to two pieces, "가" and "##가": a small vocabulary must not be all alphabet.
+    # Each character costs up to two pieces, "가" and "##가": a small vocabulary must not be all
+    # alphabet.
     limit = min(limit_alphabet, (vocab_size - len(SPECIAL_TOKENS)) // 3)
     characters = [piece for piece in alphabet if len(piece) == 1]
     if not characters:
@@ -63,7 +68,9 @@ def train_wordpiece(
 
 
 def read_sentences(files: list[Path], counts: Counter[str]) -> Iterator[str]:
-    """Yield every sentence and count its characters; what no blank interrupts for too long is no word to learn from."""
+    """Yield every sentence and count its characters; what no blank interrupts
+    for too long is no word to learn from.
+    """
     for document in read_documents(files):
         for sentence in document:
             counts.update(sentence)
@@ -76,7 +83,9 @@ def read_sentences(files: list[Path], counts: Counter[str]) -> Iterator[str]:
 def learn_pieces(
     sentences: Iterator[str], vocab_size: int, special_tokens: list[str], **options
 ) -> dict[str, int]:
-    """Train a cased WordPiece vocabulary: piece -> id, `special_tokens` first, then what the text adds up to `vocab_size`."""
+    """Train a cased WordPiece vocabulary: piece -> id, `special_tokens` first,
+    then what the text adds up to `vocab_size`.
+    """
     trainer = BertWordPieceTokenizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
     )
@@ -94,8 +103,8 @@ def learn_pieces(
 def wordpiece_tokenizer(vocab: dict[str, int], model_max_length: int = 512) -> BertTokenizerFast:
     """Wrap a vocabulary (piece -> id) as a cased `BertTokenizerFast`.
 
-    The argument is named `vocab`: the `vocab_file` of older releases is accepted and ignored since transformers 5, which
-    leaves five special tokens and turns every word into `[UNK]`.
+    The argument is named `vocab`: the `vocab_file` of older releases is accepted and ignored since
+    transformers 5, which leaves five special tokens and turns every word into `[UNK]`.
     """
     return BertTokenizerFast(
         vocab=vocab, do_lower_case=False, strip_accents=False, model_max_length=model_max_length
@@ -110,10 +119,12 @@ def _kiwi():
 
 
 def split_morphemes(sentences: Iterable[str]) -> list[str]:
-    """Put a space between the morphemes of each sentence: morphemes first, then WordPiece (the way of ETRI KorBERT).
+    """Put a space between the morphemes of each sentence: morphemes first,
+    then WordPiece (the way of ETRI KorBERT).
 
-    Example: ["이순신은 무신이다."] -> ["이순신 은 무신 이 다 ."]. The letters stay as written (Kiwi's spans are used, not its
-    base forms), so syllables in which two morphemes have merged stay whole.
+    Example: ["이순신은 무신이다."] -> ["이순신 은 무신 이 다 ."]. The letters stay as written
+    (Kiwi's spans are used, not its base forms), so syllables in which two morphemes have merged
+    stay whole.
     """
     split = []
     sentences = list(sentences)

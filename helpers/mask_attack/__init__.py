@@ -1,1 +1,1 @@
-"""Lesson 03, the mask attack: what a masked language model gives away, and how its masks break a classifier."""
+"""Lesson 03, the mask attack: what a masked model gives away, and how it breaks a classifier."""

@@ -1,4 +1,4 @@
-"""Change a few words until a classifier changes its mind, with a masked language model's suggestions.
+"""Change a few words, as a masked model suggests, until a classifier changes its mind.
 
 >>> result = attack(classifier, model, tokenizer, "배우들의 연기가 정말 좋았다.", 1, encode=encode)
 >>> result.adversarial, result.success      # ("배우들의 연기가 정말 많았다.", True)
@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from helpers import CourseError
+from helpers.architectures import mask_scores, max_tokens
 from helpers.mask_attack import masks
 
 METHODS = ("bert-attack", "bae-r", "bae-i", "random")
@@ -76,65 +77,100 @@ def attack(
     vocabulary: Sequence[str] = (),
     seed: int = 0,
 ) -> Attack:
-    """Replace (or insert) words greedily, most important first, until the classifier's answer is wrong.
+    """Replace (or insert) words greedily, most important first, until the classifier is wrong.
 
     classify: texts -> probabilities [texts, classes]. method: 'bert-attack' (pieces of the
-    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-i' (a mask inserted after it) or
-    'random' (words of `vocabulary`). At most `max_share` of the words change. With `encode`
-    (sentences -> vectors) candidates whose cosine with the original is below `min_similarity` are dropped.
-    Every text shown to the classifier counts as a query.
+    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-i' (a mask inserted after it)
+    or 'random' (words of `vocabulary`). At most `max_share` of the words change. With `encode`
+    (sentences -> vectors) candidates whose cosine with the original is below `min_similarity` are
+    dropped. Every text shown to the classifier counts as a query.
     Raises CourseError for an empty or over-long text, and for an unknown method.
     Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
     """
     check_method(method)
     rng = random.Random(f"{seed}/{text}")
-    words = text.split()
-    if not words:
-        raise CourseError("빈 문장은 공격할 수 없습니다. 낱말이 있는 문장을 주십시오.")
+    words = words_of(text)
     probability = classify([text])[0]
-    start = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
-    if start.predicted != label:
-        return start
-    vector = None if encode is None else encode([text])[0]
+    state = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
+    if state.predicted != label:
+        return state
+    similarity = similarity_to(text, encode)
     order = list(range(len(words)))
     if method == "random":
         rng.shuffle(order)
     else:
         order = word_importance(classify, tokenizer, words, label, probability[label])[1]
-        start = replace(start, queries=1 + len(words))
+        state = replace(state, queries=1 + len(words))
     now: list[list[str]] = [[word] for word in words]  # an insertion makes a place hold two
-    state, confidence = start, probability[label]
+    confidence = probability[label]
     for place in order[: int(max_share * len(words))]:
         options = suggestions(model, tokenizer, now, place, method, top_k, vocabulary, rng)
         texts = [join(now, place, option) for option in options]
-        cosines = np.ones(len(texts))
-        if vector is not None and texts:
-            others = encode(texts)
-            norms = np.linalg.norm(others, axis=1) * np.linalg.norm(vector)
-            cosines = others @ vector / np.maximum(norms, 1e-12)
+        cosines = similarity(texts)
         kept = [i for i in range(len(texts)) if cosines[i] >= min_similarity]
         if not kept:
             continue
         answers = classify([texts[i] for i in kept])
         state = replace(state, queries=state.queries + len(kept))
-        # of those that fool the classifier the most similar; else the one that hurts it most
-        fooled = [i for i, answer in zip(kept, answers, strict=True) if answer.argmax() != label]
-        best = max(fooled, key=lambda i: cosines[i]) if fooled else kept[answers[:, label].argmin()]
+        best, fooled = strongest(kept, answers, cosines, label)
         if not fooled and answers[:, label].min() >= confidence:
             continue
         confidence = answers[kept.index(best), label]
         now[place] = options[best]
-        pairs = [
-            (word, words[i] if j == 0 else "")
-            for i, p in enumerate(now)
-            for j, word in enumerate(p)
-        ]
-        state = replace(
-            state, words=tuple(pairs), success=bool(fooled), similarity=float(cosines[best])
-        )
+        changed = with_originals(now, words)
+        state = replace(state, words=changed, success=fooled, similarity=float(cosines[best]))
         if fooled:
             break
     return state
+
+
+def similarity_to(
+    text: str, encode: Callable[[list[str]], np.ndarray] | None
+) -> Callable[[list[str]], np.ndarray]:
+    """A function: texts -> their cosines with `text`; always 1 without `encode`."""
+    if encode is None:
+        return lambda others: np.ones(len(others))
+    vector = encode([text])[0]
+
+    def cosines(others: list[str]) -> np.ndarray:
+        if not others:
+            return np.ones(0)
+        vectors = encode(others)
+        norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector)
+        return vectors @ vector / np.maximum(norms, 1e-12)
+
+    return cosines
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text. Raises CourseError if there are none."""
+    if not (words := text.split()):
+        raise CourseError("빈 문장은 공격할 수 없습니다. 낱말이 있는 문장을 주십시오.")
+    return words
+
+
+def strongest(
+    kept: list[int], answers: np.ndarray, cosines: np.ndarray, label: int
+) -> tuple[int, bool]:
+    """The candidate to take, and whether it fools the classifier.
+
+    Of those that do, the most similar; else the one that hurts it most.
+    """
+    fooled = [i for i, answer in zip(kept, answers, strict=True) if answer.argmax() != label]
+    if fooled:
+        return max(fooled, key=lambda i: cosines[i]), True
+    return kept[answers[:, label].argmin()], False
+
+
+def with_originals(now: list[list[str]], words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """with_originals([["정말"], ["싫다"]], ["정말", "좋다"])
+    -> (("정말", "정말"), ("싫다", "좋다"))
+    """
+    return tuple(
+        (word, words[i] if j == 0 else "")
+        for i, held in enumerate(now)
+        for j, word in enumerate(held)
+    )
 
 
 def check_method(name: str) -> None:
@@ -152,7 +188,9 @@ def word_importance(
     label: int,
     probability: float,
 ) -> tuple[np.ndarray, list[int]]:
-    """How much the label's probability falls when a word becomes one mask: values [words], order."""
+    """How much the label's probability falls when a word becomes one mask:
+    values [words], order.
+    """
     masked = [
         " ".join([*words[:i], tokenizer.mask_token, *words[i + 1 :]]) for i in range(len(words))
     ]
@@ -178,7 +216,7 @@ def suggestions(
         return [[other] for other in recombined(model, tokenizer, now, place, top_k)]
     tail = word[len(word.rstrip(".,!?~…")) :] if method == "bae-r" else ""
     mask = [tokenizer.mask_token + tail] if method == "bae-r" else [word, tokenizer.mask_token]
-    limit = model.config.max_position_embeddings
+    limit = max_tokens(model.config)
     row = masks.encode(tokenizer, join(now, place, mask), max_length=limit)
     ((_, scores),) = masks.masked_log_probs(model, tokenizer, [row])
     pieces = tokenizer.convert_ids_to_tokens(scores[0].topk(4 * top_k).indices.tolist())
@@ -190,7 +228,8 @@ def suggestions(
 def recombined(
     model: Any, tokenizer: Any, now: list[list[str]], place: int, top_k: int
 ) -> list[str]:
-    """BERT-Attack's candidates: each piece's best replacements, read from the *unmasked* text, combined.
+    """BERT-Attack's candidates: each piece's best replacements,
+    read from the *unmasked* text, combined.
 
     A piece is replaced by one of its own shape (## or not), so that the result is one word, and
     signs stay as they are; the combinations with the highest summed log-probability come first.
@@ -199,14 +238,14 @@ def recombined(
     index = sum(len(held) for held in now[:place])
     encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
     spots = [i for i, owner in enumerate(encoded.word_ids()) if owner == index]
-    if encoded["input_ids"].shape[1] > model.config.max_position_embeddings:
+    if encoded["input_ids"].shape[1] > max_tokens(model.config):
         raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
     pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0, spots].tolist())
     open_spots = [piece.removeprefix("##").isalpha() for piece in pieces]
     if not any(open_spots) or sum(open_spots) > MAX_PIECES or tokenizer.unk_token in pieces:
         return []
     hidden = model.base_model(**encoded.to(model.device)).last_hidden_state[0, spots]
-    scores = model.cls.predictions(hidden).float().log_softmax(-1).cpu()
+    scores = mask_scores(model, hidden).float().log_softmax(-1).cpu()
     choices = []
     width = top_k if sum(open_spots) == 1 else max(3, round(top_k ** (1 / sum(open_spots))) + 1)
     for row, piece, is_open in zip(scores, pieces, open_spots, strict=True):
@@ -234,7 +273,9 @@ def join(now: list[list[str]], place: int, option: list[str]) -> str:
 
 
 def summary(results: Sequence[Attack]) -> dict[str, float]:
-    """Shares of all texts (accuracy) or of those attacked (success); means over the successes and attacks."""
+    """Shares of all texts (accuracy) or of those attacked (success);
+    means over the successes and attacks.
+    """
     attacked = [r for r in results if r.predicted == r.label]
     won = [r for r in attacked if r.success]
 

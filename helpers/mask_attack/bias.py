@@ -15,7 +15,8 @@ from helpers.mask_attack.masks import encode_prompts, masked_log_probs, pieces_o
 class Bias:
     """score: mean over templates and attributes of the variance over groups; 0 without any bias.
 
-    matrix: attributes (rows) x groups, log2 of "with the attribute" over "without", mean over templates.
+    matrix: attributes (rows) x groups, log2 of "with the attribute" over "without", mean over
+    templates.
     """
 
     score: float
@@ -34,7 +35,8 @@ def categorical_bias(
     A template holds one mask and "{attribute} ", which is left out for the neutral prior. The
     logarithm is natural in the score, as in the paper, and of base 2 in the matrix. A group of
     several pieces gets as many masks and the sum of their log-probabilities.
-    Raises CourseError for fewer than two groups, a template without {attribute}, and as `probe` does.
+    Raises CourseError for fewer than two groups, a template without {attribute}, and as `probe`
+    does.
     Source: Ahn & Oh 2021, "Mitigating Language-Dependent Ethnic Bias in BERT".
     """
     if len(groups) < 2:

@@ -1,5 +1,6 @@
-"""A text classifier on top of a BERT: the victim of the attack, and of use wherever texts have labels."""
+"""A text classifier on top of a BERT: the victim of the attack."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,25 +10,25 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from transformers import BertModel, BertPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
+from helpers.architectures import HeadOnEncoder, max_tokens
 from helpers.course import bf16_supported, keep_memory
 from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
 
 
-class MeanPoolingClassifier(BertPreTrainedModel):
-    """A BERT and one linear layer over the mean of its token vectors.
+class MeanPoolingClassifier(HeadOnEncoder):
+    """A BERT (or RoBERTa, ELECTRA) and one linear layer over the mean of its token vectors.
 
-    `BertForSequenceClassification` reads [CLS] through the pooler. In a small BERT trained for a few
-    hours that vector says little about a text, and from a few hundred texts it learns much less.
+    `BertForSequenceClassification` reads [CLS] through the pooler. In a small BERT trained for a
+    few hours that vector says little about a text, and from a few hundred texts it learns much
+    less.
     """
 
     def __init__(self, config: Any):
         super().__init__(config)
-        self.bert = BertModel(config, add_pooling_layer=False)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
@@ -40,7 +41,7 @@ class MeanPoolingClassifier(BertPreTrainedModel):
         labels: torch.Tensor | None = None,
     ) -> SequenceClassifierOutput:
         """Logits [batch, classes], and the cross-entropy where `labels` [batch] are given."""
-        hidden = self.bert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        hidden = self.base_model(input_ids, attention_mask, token_type_ids).last_hidden_state
         mask = attention_mask[..., None].to(hidden.dtype)
         logits = self.classifier(self.dropout((hidden * mask).sum(1) / mask.sum(1))).float()
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
@@ -106,7 +107,7 @@ def train_classifier(
     if model.device.type == "cpu":
         # PyTorch's fused attention is slow there for short sequences and small heads.
         model.set_attn_implementation("eager")
-    max_length = min(max_length, model.config.max_position_embeddings)
+    max_length = min(max_length, max_tokens(model.config))
     rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     steps = epochs * -(-len(rows) // batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
@@ -127,10 +128,10 @@ def train_classifier(
 
 
 def read_reviews(path: str | Path) -> pd.DataFrame:
-    """Read a TSV of labelled texts: columns `text` and `label` (0 or 1); NSMC's `document` is a text.
+    """Read a TSV of labelled texts: columns `text` (NSMC: `document`) and `label` (0 or 1).
 
-    Lines without a text are left out. Raises CourseError for a missing file or column, a file that
-    is not UTF-8, and a label that is neither 0 nor 1.
+    Lines without a text are left out, and a line on stderr says how many. Raises CourseError for a
+    missing file or column, a file that is not UTF-8, and a label that is neither 0 nor 1.
     """
     if not Path(path).is_file():
         raise CourseError(f"'{path}' 파일이 없습니다. 경로를 확인하십시오.")
@@ -143,12 +144,18 @@ def read_reviews(path: str | Path) -> pd.DataFrame:
     table = table.rename(columns={"document": "text"})
     if not {"text", "label"} <= set(table.columns):
         raise CourseError(
-            f"'{path}'에 text(또는 document)와 label 열이 있어야 합니다. 첫 줄에 열의 이름을 쓰십시오."
+            f"'{path}'에 text(또는 document)와 label 열이 있어야 합니다. 첫 줄에 열의 이름을 "
+            "쓰십시오."
         )
     wrong = set(table["label"]) - {"0", "1"}
     if wrong:
         raise CourseError(
-            f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 쓰십시오."
+            f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 "
+            "쓰십시오."
         )
-    table = table[table["text"].str.strip() != ""].reset_index(drop=True)
-    return table.assign(label=table["label"].astype(int))
+    kept = table[table["text"].str.strip() != ""].reset_index(drop=True)
+    if dropped := len(table) - len(kept):
+        print(f"'{path}'에서 글이 없는 후기 {dropped}개를 뺐습니다.", file=sys.stderr)
+    if kept.empty:
+        raise CourseError(f"'{path}'에 글이 있는 후기가 없습니다. text 열에 글을 쓰십시오.")
+    return kept.assign(label=kept["label"].astype(int))

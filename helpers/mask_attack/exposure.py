@@ -76,7 +76,9 @@ class Canary:
 
 
 def make_canaries(repetitions: Sequence[int], each: int, seed: int) -> list[Canary]:
-    """`each` canaries for every number of repetitions, their kinds taking turns; no name comes twice."""
+    """`each` canaries for every number of repetitions,
+    their kinds taking turns; no name comes twice.
+    """
     rng = random.Random(seed)
     names = rng.sample(
         [f"{a}{b}{c}" for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES],
@@ -98,7 +100,8 @@ def plant(sentences: Sequence[str], canaries: Iterable[Canary], seed: int) -> li
 
 
 def redact(sentence: str) -> str:
-    """redact("번호는 010-0372-5518이다.") -> "번호는 [전화번호]이다.": what a pattern knows is gone.
+    """redact("번호는 010-0372-5518이다.") -> "번호는 [전화번호]이다.":
+    what a pattern knows is gone.
 
     Phone, resident registration and e-mail numbers, and a password named as such; no addresses.
     """
@@ -143,11 +146,13 @@ def exposure(
 ) -> pd.DataFrame:
     """Rank each secret among the candidates for the mask of its prompt, as an attacker would.
 
-    Example: rank 1 of 1,024 -> exposure 10 bits; rank 512 -> 1 bit. On average an unknown secret has 1.44.
-    Columns: `secret`, `rank`, `exposure` = log2(number of candidates) - log2(rank), and `extracted`: filling the masks from the
-    left with the likeliest piece spells the secret. A candidate's score is the sum of the
-    log-probabilities of its pieces with all of them masked at once: one pass for all candidates of
-    as many pieces. The secret itself counts among the candidates; one as good as it ranks before it.
+    Example: rank 1 of 1,024 -> exposure 10 bits; rank 512 -> 1 bit. On average an unknown secret
+    has 1.44.
+    Columns: `secret`, `rank`, `exposure` = log2(number of candidates) - log2(rank), and
+    `extracted`: filling the masks from the left with the likeliest piece spells the secret. A
+    candidate's score is the sum of the log-probabilities of its pieces with all of them masked at
+    once: one pass for all candidates of as many pieces. The secret itself counts among the
+    candidates; one as good as it ranks before it.
     Raises CourseError for fewer than two candidates and as `probe` does.
     Source: Carlini et al. 2019, "The Secret Sharer".
     """
@@ -194,5 +199,7 @@ def exposure(
 
 
 def same_letters(a: str, b: str) -> bool:
-    """same_letters("010 - 0372", "010-0372") -> True: spaces are the tokenizer's, not the text's."""
+    """same_letters("010 - 0372", "010-0372") -> True:
+    spaces are the tokenizer's, not the text's.
+    """
     return a.replace(" ", "") == b.replace(" ", "")

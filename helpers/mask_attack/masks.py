@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from helpers import CourseError
+from helpers.architectures import mask_scores, max_tokens
 from helpers.resources import check_pair
 
 BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
@@ -14,9 +15,9 @@ BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
 def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 512) -> list[int]:
     """encode(tokenizer, "수도는 [MASK]이다.") -> ids of [CLS] 수도 ##는 [MASK] ##이다 . [SEP]
 
-    A tokenizer reads what is glued to a mask as a new word ("이다"), although in "파리이다" the same
-    letters are the continuation "##이다". `glued` writes them as the continuation, which is what
-    stood there in pretraining; `glued=False` leaves the tokenizer's own ids.
+    A tokenizer reads what is glued to a mask as a new word ("이다"), although in "파리이다" the
+    same letters are the continuation "##이다". `glued` writes them as the continuation, which is
+    what stood there in pretraining; `glued=False` leaves the tokenizer's own ids.
     Raises CourseError for an empty text, one without a mask, and one of more than `max_length` ids.
     """
     if not text.strip():
@@ -25,7 +26,8 @@ def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 5
     mask = tokenizer.mask_token_id
     if mask not in ids:
         raise CourseError(
-            f"{text!r}에 {tokenizer.mask_token}가 없습니다. 맞힐 자리에 {tokenizer.mask_token}를 쓰십시오."
+            f"{text!r}에 {tokenizer.mask_token}가 없습니다. 맞힐 자리에 {tokenizer.mask_token}를 "
+            "쓰십시오."
         )
     if glued:
         first, *rest = text.split(tokenizer.mask_token)
@@ -37,14 +39,16 @@ def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 5
         ids.append(tokenizer.sep_token_id)
     if len(ids) > max_length:
         raise CourseError(
-            f"문장이 {len(ids)}토큰이어서 모델의 한계 {max_length}토큰을 넘습니다. 문장을 줄이십시오."
+            f"문장이 {len(ids)}토큰이어서 모델의 한계 {max_length}토큰을 넘습니다. 문장을 "
+            "줄이십시오."
         )
     return ids
 
 
 def cut_ending(tokenizer: Any, text: str) -> tuple[list[int], str]:
-    """cut_ending(tokenizer, "이다. 끝") -> ([id of "##이다"], ". 끝"); ([], text) if nothing is glued.
+    """cut_ending(tokenizer, "이다. 끝") -> ([id of "##이다"], ". 끝")
 
+    ([], text) if nothing is glued.
     The longest piece first, as WordPiece does; an ending it cannot spell stays in the text.
     """
     words = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
@@ -66,24 +70,30 @@ def cut_ending(tokenizer: Any, text: str) -> tuple[list[int], str]:
 def encode_prompts(
     model: Any, tokenizer: Any, prompts: Sequence[str], *, glued: bool = True
 ) -> list[list[int]]:
-    """Encode prompts of exactly one mask each. Raises CourseError as `encode` and `check_pair` do."""
+    """Encode prompts of exactly one mask each. Raises CourseError
+    as `encode` and `check_pair` do.
+    """
     check_pair(model, tokenizer)
-    limit = model.config.max_position_embeddings
+    limit = max_tokens(model.config)
     rows = [encode(tokenizer, prompt, glued=glued, max_length=limit) for prompt in prompts]
     for prompt, row in zip(prompts, rows, strict=True):
         if row.count(tokenizer.mask_token_id) > 1:
             raise CourseError(
-                f"{prompt!r}에 {tokenizer.mask_token}가 여럿입니다. 하나만 쓰십시오. 여러 조각의 답은 후보로 줍니다."
+                f"{prompt!r}에 {tokenizer.mask_token}가 여럿입니다. 하나만 쓰십시오. 여러 조각의 "
+                "답은 후보로 줍니다."
             )
     return rows
 
 
 def pieces_of(tokenizer: Any, answer: str) -> list[int]:
-    """pieces_of(tokenizer, "한강") -> its ids, one or several. Raises CourseError for [UNK] or nothing."""
+    """pieces_of(tokenizer, "한강") -> its ids, one or several. Raises CourseError
+    for [UNK] or nothing.
+    """
     ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
     if not ids or tokenizer.unk_token_id in ids:
         raise CourseError(
-            f"답 {answer!r}을(를) 토크나이저가 쓸 수 없습니다([UNK]). 어휘에 있는 글자로 된 답을 쓰십시오."
+            f"답 {answer!r}을(를) 토크나이저가 쓸 수 없습니다([UNK]). 어휘에 있는 글자로 된 답을 "
+            "쓰십시오."
         )
     return ids
 
@@ -100,7 +110,9 @@ def spell(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def batches(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Yield row numbers in groups of at most BATCH_TOKENS ids, padding included, shortest rows first."""
+    """Yield row numbers in groups of at most BATCH_TOKENS ids,
+    padding included, shortest rows first.
+    """
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     while order:
         size = 1
@@ -129,6 +141,6 @@ def masked_log_probs(
         attention_mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
         hidden = model.base_model(ids, attention_mask=attention_mask).last_hidden_state
         masks = ids == tokenizer.mask_token_id
-        scores = model.cls.predictions(hidden[masks]).float().log_softmax(-1).cpu()
+        scores = mask_scores(model, hidden[masks]).float().log_softmax(-1).cpu()
         yield from zip(batch, scores.split(masks.sum(1).tolist()), strict=True)
     model.train(training)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from helpers.architectures import max_tokens
 from helpers.mask_attack.masks import (
     encode,
     encode_prompts,
@@ -32,7 +33,9 @@ def read_table(name: str) -> pd.DataFrame:
 
 
 def cloze(facts: pd.DataFrame, templates: pd.DataFrame) -> pd.DataFrame:
-    """Every fact in every template of its relation: columns `prompt` and `prior` beside the facts'."""
+    """Every fact in every template of its relation: columns `prompt`
+    and `prior` beside the facts'.
+    """
     numbered = templates.assign(number=templates.groupby("relation").cumcount() + 1)
     table = facts.merge(numbered, on="relation")
     pairs = zip(table["template"], table["subject"], strict=True)
@@ -110,7 +113,8 @@ def candidate_scores(
     the candidate's pieces, each masked in turn, in nats) and `rank` within the prompt. With
     `hide_later` the pieces to the right are masked too: seen pieces of the same word betray
     each other, and long words would win.
-    Sources: Salazar et al. 2020, "Masked Language Model Scoring"; Kauf & Ivanova 2023 for `hide_later`.
+    Sources: Salazar et al. 2020, "Masked Language Model Scoring"; Kauf & Ivanova 2023 for
+    `hide_later`.
     """
     mask = tokenizer.mask_token_id
     rows, targets, owners, table = [], [], [], []
@@ -162,12 +166,13 @@ def fill_left_to_right(
 def fill_masks(
     model: Any, tokenizer: Any, text: str, top_k: int = 5
 ) -> list[list[tuple[str, float]]]:
-    """fill_masks(model, tokenizer, "[MASK]의 수도는 [MASK]이다.") -> top-k (token, probability) a mask.
+    """fill_masks(model, tokenizer, "[MASK]의 수도는 [MASK]이다.")
+    -> top-k (token, probability) a mask.
 
     All masks are filled at once, none sees another's answer. Raises CourseError as `encode` does.
     """
     check_pair(model, tokenizer)
-    row = encode(tokenizer, text, max_length=model.config.max_position_embeddings)
+    row = encode(tokenizer, text, max_length=max_tokens(model.config))
     ((_, scores),) = masked_log_probs(model, tokenizer, [row])
     best = scores.exp().topk(top_k)
     return [

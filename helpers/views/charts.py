@@ -66,7 +66,9 @@ def heat_map(
     columns: Sequence[str],
     title: str = "",
 ) -> Axes:
-    """heat_map([[1, .2], [.2, 1]], ["가", "나"], ["가", "나"]) -> matrix (rows x columns) in colour."""
+    """heat_map([[1, .2], [.2, 1]], ["가", "나"], ["가", "나"])
+    -> matrix (rows x columns) in colour.
+    """
     ax = new_axes(title, "", "")
     image = ax.imshow(np.asarray(matrix, dtype=float), aspect="auto", cmap="viridis")
     ax.grid(False)

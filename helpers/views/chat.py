@@ -25,8 +25,9 @@ class ChatWindow(widgets.VBox):
     """ChatWindow(lambda query: [("이름이 뭐야?", "버티예요.", 0.9), ...], threshold=0.6)
 
     search: query -> candidates (question, answer, score, ...), best first. Below the threshold of
-    the slider the reply is `unknown`; moving the slider judges the whole conversation anew. '다른 답'
-    answers the last query with the next candidate, after `unknown` with the first. All text is escaped.
+    the slider the reply is `unknown`; moving the slider judges the whole conversation anew. '다른
+    답' answers the last query with the next candidate, after `unknown` with the first. All text is
+    escaped.
     """
 
     def __init__(

@@ -14,7 +14,8 @@ EDGE = "#374151"
 
 
 def draw_shapes(shapes: Mapping[str, Mapping[str, int]]) -> Axes:
-    """draw_shapes({"last_hidden_state": {"문장": 2, "토큰": 8, "차원": 384}}) -> one block a tensor.
+    """draw_shapes({"last_hidden_state": {"문장": 2, "토큰": 8, "차원": 384}})
+    -> one block a tensor.
 
     Every tensor has one to three named sizes; the last is drawn across, the one before it down, a
     first of three as sheets behind each other. Not to scale.
@@ -72,7 +73,8 @@ def draw_head(
 
 
 def draw_sum(rows: Mapping[str, Sequence[str]], title: str) -> Axes:
-    """draw_sum({"토큰": ["이", "##순신은"], "개체": ["E1", "E1"]}, "입력") -> rows of boxes, a + between.
+    """draw_sum({"토큰": ["이", "##순신은"], "개체": ["E1", "E1"]}, "입력") -> rows
+    of boxes, a + between.
 
     One column a token. In a row of up to three different labels each label has its own colour.
     """

@@ -71,7 +71,8 @@ class MaskExplorer(widgets.VBox):
         for number, (name, fill) in enumerate(self._models.items()):
             try:
                 body = "".join(
-                    f"<p>{place}. {escape(self._mask)}</p>{bars(masks, COLOURS[number % len(COLOURS)])}"
+                    f"<p>{place}. "
+                    f"{escape(self._mask)}</p>{bars(masks, COLOURS[number % len(COLOURS)])}"
                     for place, masks in enumerate(fill(text), start=1)
                 )
             except Exception as error:  # whatever a model says about the text is for its reader

@@ -19,9 +19,9 @@ Span = tuple[int, int]
 class RelationExplorer(widgets.VBox):
     """RelationExplorer(lambda sentence, subject, object: {"per:title": 0.9}, "이순신은 무신이다.")
 
-    relations: sentence and two (first, last) characters -> {relation: probability}; called as soon as
-    both entities are marked. An entity is marked by clicking its first and its last letter, so that a
-    particle can be left out. A CourseError is shown as its sentence. All text is escaped.
+    relations: sentence and two (first, last) characters -> {relation: probability}; called as soon
+    as both entities are marked. An entity is marked by clicking its first and its last letter, so
+    that a particle can be left out. A CourseError is shown as its sentence. All text is escaped.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Four tasks side by side on one text: sentiment bars, coloured entities, an answer, a similarity."""
+"""Four tasks side by side on one text: sentiment, entities, an answer, a similarity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -14,7 +14,8 @@ Span = tuple[int, int]
 
 
 class TaskExplorer(widgets.VBox):
-    """TaskExplorer(lambda text: {"긍정": 0.9, "부정": 0.1}, entities, reading, similarity, "재미있다.")
+    """TaskExplorer(lambda text: {"긍정": 0.9, "부정": 0.1}, entities,
+    reading, similarity, "재미있다.")
 
     sentiment: text -> {label: probability}. entities: text -> [(first, end, type), ...], half-open.
     reading: question, text -> (first, end) of the answer, or None. similarity: two texts -> 0 to 5.

@@ -1,7 +1,8 @@
 """What the benchmarks share: options, a text of a chosen size, a process for each side, the report.
 
-Only the standard library is imported at the top: this file also runs in the environment of 2021's transformers, and a
-light parent is part of the measurement (on Linux a child's ru_maxrss begins at what its parent had).
+Only the standard library is imported at the top: this file also runs in the environment of 2021's
+transformers, and a light parent is part of the measurement (on Linux a child's ru_maxrss begins at
+what its parent had).
 """
 
 import argparse
@@ -18,7 +19,9 @@ BUILD = ROOT / "build" / "benchmarks"
 
 
 class Options(argparse.ArgumentParser):
-    """`argparse`, with --corpus where a text is read, and one Korean sentence for a wrong command line."""
+    """`argparse`, with --corpus where a text is read, and one Korean sentence
+    for a wrong command line.
+    """
 
     def __init__(self, description: str, corpus: bool = True):
         super().__init__(description=description)

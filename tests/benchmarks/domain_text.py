@@ -1,10 +1,12 @@
-"""General or domain text? The table of real text in lesson 04: the same steps on Wikipedia, on statutes, on half of each.
+"""General or domain text? Lesson 04's table: the same steps on Wikipedia, statutes, half of each.
 
-    python tests/benchmarks/domain_text.py --corpus FILES --law FILES --heldout FILE --heldout-law FILE
+    python tests/benchmarks/domain_text.py --corpus FILES --law FILES \
+        --heldout FILE --heldout-law FILE
 
-Two starts: the embedded model, and nothing at all, both with the embedded vocabulary. Every run reads from the same amount
-of text and is measured on both held-out texts, with the same masks for all runs of a start. The runs are appended to
-data/korean_pretraining/domain.jsonl; only those that are missing are computed.
+Two starts: the embedded model, and nothing at all, both with the embedded vocabulary. Every run
+reads from the same amount of text and is measured on both held-out texts, with the same masks for
+all runs of a start. The runs are appended to data/korean_pretraining/domain.jsonl; only those that
+are missing are computed.
 """
 
 import json

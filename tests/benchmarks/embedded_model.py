@@ -1,8 +1,10 @@
-"""The numbers of a model card: masked accuracy on single sentences, sentence similarity, and one prompt.
+"""The numbers of a model card: masked accuracy on sentences, similarity, and one prompt.
 
-    python tests/benchmarks/embedded_model.py --model mini-bert-ko --heldout wiki.txt law.txt --sts sts-dev.tsv
+    python tests/benchmarks/embedded_model.py --model mini-bert-ko \
+        --heldout wiki.txt law.txt --sts sts-dev.tsv
 
-`--sts` is a file of KorSTS (sentence1, sentence2 and score by column name). Prints one JSON line for each measurement.
+`--sts` is a file of KorSTS (sentence1, sentence2 and score by column name). Prints one JSON line
+for each measurement.
 """
 
 import argparse

@@ -1,13 +1,15 @@
 """Fine-tuning: the log of lesson 06, and its training beside padding to the maximum in fp32.
 
     python tests/benchmarks/finetuning.py                                    # embedded data
-    python tests/benchmarks/finetuning.py --real --nsmc FOLDER --korsts FOLDER --klue-ner FILE --korquad FILE
-    python tests/benchmarks/finetuning.py --speed                            # examples per second, metric
+    python tests/benchmarks/finetuning.py --real --nsmc FOLDER --korsts FOLDER \
+        --klue-ner FILE --korquad FILE
+    python tests/benchmarks/finetuning.py --speed    # examples per second, metric
 
-The runs are appended to data/finetuning/results.jsonl; only those that are missing are computed. On the embedded data:
-learning curves (the model, the same model untrained, the baseline) and one model for all tasks beside single models at
-equal steps. On real data: each task alone and its baseline. NSMC and KorSTS are folders with their own split; of a
-KLUE-NER file the last tenth, shuffled, is the test; KorQuAD is only tested on, after training on our own passages.
+The runs are appended to data/finetuning/results.jsonl; only those that are missing are computed. On
+the embedded data: learning curves (the model, the same model untrained, the baseline) and one model
+for all tasks beside single models at equal steps. On real data: each task alone and its baseline.
+NSMC and KorSTS are folders with their own split; of a KLUE-NER file the last tenth, shuffled, is
+the test; KorQuAD is only tested on, after training on our own passages.
 """
 
 import random
@@ -29,30 +31,28 @@ NSMC_EPOCHS, QUESTIONS = 1, 1000
 
 def embedded() -> dict:
     """{task: (training examples, test examples)} of the course's own data."""
+    from helpers.finetuning.data import read_data
     from helpers.finetuning.evaluate import TASKS
-    from helpers.resources import data_path
 
-    files = {
-        name: (data_path(source),) * 2
-        for name, source in (
-            ("sentiment", "sentiment-reviews"),
-            ("similarity", "similarity-pairs"),
-            ("reading", "reading-passages"),
-        )
+    names = {
+        "sentiment": "sentiment-reviews",
+        "similarity": "similarity-pairs",
+        "entities": "entity-sentences",
+        "reading": "reading-passages",
     }
-    folder = data_path("entity-sentences")
-    files["entities"] = folder / "entities_train.tsv", folder / "entities_test.tsv"
     return {
-        TASKS[name]: (
-            TASKS[name].read(files[name][0], "train"),
-            TASKS[name].read(files[name][1], "test"),
+        TASKS[task]: (
+            read_data(TASKS[task], name, "train"),
+            read_data(TASKS[task], name, "test"),
         )
-        for name in TASKS
+        for task, name in names.items()
     }
 
 
 def curves(chosen) -> None:
-    """Every task from 50, 100, 200 and all examples; small sets are read more often, LEAST steps."""
+    """Every task from 50, 100, 200 and all examples;
+    small sets are read more often, LEAST steps.
+    """
     from helpers.finetuning.results import run_missing
 
     tasks = [item for item in embedded().items() if item[0].name in (chosen.tasks or LEAST)]
@@ -88,7 +88,9 @@ def together(chosen) -> None:
 
 
 def tune(chosen) -> None:
-    """What is chosen on held-out training reviews: learning rate, frozen layers, layer-wise decay."""
+    """What is chosen on held-out training reviews: learning rate,
+    frozen layers, layer-wise decay.
+    """
     from helpers.finetuning.results import run_missing
 
     ((task, (reviews, _)),) = [item for item in embedded().items() if item[0].name == "sentiment"]

@@ -1,9 +1,10 @@
-"""Cloze probing: `probe` over all prompts in batches against the fill-mask pipeline, prompt by prompt.
+"""Cloze probing: `probe` in batches against the fill-mask pipeline, prompt by prompt.
 
     python tests/benchmarks/mask_probe.py
 
-Both sides answer the prompts of data/mask_attack with the five likeliest tokens, each in a new process, taking turns; the
-pipeline is called once a prompt, as in the lecture. The answers are compared, order included.
+Both sides answer the prompts of data/mask_attack with the five likeliest tokens, each in a new
+process, taking turns; the pipeline is called once a prompt, as in the lecture. The answers are
+compared, order included.
 """
 
 import time
@@ -42,7 +43,9 @@ def one_by_one(model: str, limit: int | None) -> dict:
 
 
 def batched(model: str, limit: int | None) -> dict:
-    """`probe` with all prompts; what is glued to a mask stays as the tokenizer cuts it, as in the pipeline."""
+    """`probe` with all prompts; what is glued to a mask stays
+    as the tokenizer cuts it, as in the pipeline.
+    """
     from helpers.mask_attack.probe import probe
 
     network, tokenizer = load(model)

@@ -1,4 +1,4 @@
-"""The recipe of 2021 with today's transformers: its BERT and its `Trainer` with nothing changed, and a stopwatch."""
+"""The recipe of 2021 with today's transformers: BERT and `Trainer` unchanged, and a stopwatch."""
 
 import os
 import time
@@ -21,7 +21,9 @@ VOCAB_SIZE = 20_000
 
 
 class Stopwatch(TrainerCallback):
-    """Times every step of a `Trainer`, whatever the step holds: `ends[0]` is the start, `ends[n]` the end of step n."""
+    """Times every step of a `Trainer`, whatever the step holds: `ends[0]` is the start,
+    `ends[n]` the end of step n.
+    """
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.ends = [time.perf_counter()]
@@ -41,10 +43,12 @@ def train(
     steps: int,
     learning_rate: float = 5e-5,
 ) -> tuple[transformers.BertForPreTraining, Stopwatch]:
-    """Train 4 layers of width 256 for `steps` steps of 32 x 128: fp32, loss over all positions, dropout 0.1, learning rate
-    5e-5 falling linearly to zero without warm-up. All of that is the default of `BertConfig` and `TrainingArguments`.
+    """Train 4 layers of width 256 for `steps` steps of 32 x 128: fp32, loss over all positions,
+    dropout 0.1, learning rate 5e-5 falling linearly to zero without warm-up. All of that is the
+    default of `BertConfig` and `TrainingArguments`.
 
-    `pairs` as `build_sentence_pairs` makes them. Source: the notebooks of 2021, with the class names of today.
+    `pairs` as `build_sentence_pairs` makes them. Source: the notebooks of 2021, with the class
+    names of today.
     """
     transformers.set_seed(0)  # the weights; the order of the pairs is seeded by the Trainer
     config = transformers.BertConfig(
@@ -80,7 +84,8 @@ def vocabulary(text: str, folder: str) -> dict:
     from helpers.korean_pretraining.wordpiece import train_wordpiece, wordpiece_tokenizer
 
     pieces = train_wordpiece(text, VOCAB_SIZE).get_vocab()
-    # A small text gives fewer pieces; unused ones, as in BERT's own vocabulary, keep the cost of 20,000.
+    # A small text gives fewer pieces; unused ones, as in BERT's own vocabulary, keep the cost of
+    # 20,000.
     missing = VOCAB_SIZE - len(pieces)
     pieces |= {f"[unused{i}]": len(pieces) + i for i in range(missing)}
     wordpiece_tokenizer(pieces).save_pretrained(folder)

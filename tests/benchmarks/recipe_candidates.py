@@ -1,9 +1,10 @@
-"""Which change of the pretraining recipe helps? Each candidate against the same base, at the same minutes.
+"""Which change of the pretraining recipe helps? Each against the same base, at the same minutes.
 
     python tests/benchmarks/recipe_candidates.py --corpus FILES --heldout FILE --init-from FOLDER
 
-A candidate changes one thing. Judged by bits per character on single held-out sentences; top-1 beside it. The runs are
-appended to build/benchmarks/recipe_candidates.jsonl; only those that are missing are computed.
+A candidate changes one thing. Judged by bits per character on single held-out sentences; top-1
+beside it. The runs are appended to build/benchmarks/recipe_candidates.jsonl; only those that are
+missing are computed.
 """
 
 import json

@@ -4,11 +4,12 @@
     python tests/benchmarks/relation_extraction.py --klue train.json    # and KLUE-RE
     python tests/benchmarks/relation_extraction.py --speed              # sentences per second, F1
 
-The table's runs are appended to data/entity_bert/results.jsonl; only those that are missing are computed. A KLUE-RE
-file is split 80/20 with no pair of entities on both sides. On it every variant trains on all sentences for one epoch,
-which takes two cores about two minutes, and the TELLING ones for five as well, to see whether one epoch misleads. The
-straightforward loop pads to 128 tokens and computes in fp32; both sides train the same variant on the same sentences,
-each in a process of its own, taking turns.
+The table's runs are appended to data/entity_bert/results.jsonl; only those that are missing are
+computed. A KLUE-RE file is split 80/20 with no pair of entities on both sides. On it every variant
+trains on all sentences for one epoch, which takes two cores about two minutes, and the TELLING ones
+for five as well, to see whether one epoch misleads. The straightforward loop pads to 128 tokens and
+computes in fp32; both sides train the same variant on the same sentences, each in a process of its
+own, taking turns.
 """
 
 import json
@@ -28,7 +29,9 @@ VARIANT = "entity_embedding"
 
 
 def split_pairs(source: str, folder: Path, share: float = 0.2, seed: int = 0) -> tuple[Path, Path]:
-    """Write train.json and test.json; no unordered pair of entity words and no sentence lies in both."""
+    """Write train.json and test.json; no unordered pair of entity words
+    and no sentence lies in both.
+    """
     from helpers.entity_bert.spans import ROLES, read_examples
 
     examples = read_examples(source)
@@ -79,7 +82,9 @@ def ours(train: str, test: str, epochs: float, batch_size: int) -> dict:
 
 
 def straightforward(train: str, test: str, epochs: float, batch_size: int) -> dict:
-    """The loop one writes first: every batch padded to 128 tokens, fp32, the library's attention."""
+    """The loop one writes first: every batch padded to 128 tokens, fp32,
+    the library's attention.
+    """
     import torch
     from transformers import get_linear_schedule_with_warmup
 

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/sentence_encoder.py --questions ChatbotData.csv
 
-The same model and the same questions on every side, each in a new process, taking turns; loading the model is not counted.
-sentence-transformers is fetched on the first run (build/benchmarks/) and works with this environment's torch and transformers.
+The same model and the same questions on every side, each in a new process, taking turns; loading
+the model is not counted. sentence-transformers is fetched on the first run (build/benchmarks/) and
+works with this environment's torch and transformers.
 """
 
 import subprocess

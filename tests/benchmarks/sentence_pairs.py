@@ -2,8 +2,9 @@
 
     python tests/benchmarks/sentence_pairs.py --corpus FILES
 
-Both sides read the same file with the same vocabulary, each in a new process, taking turns. The class comes from
-transformers 4.57.6, the last release line that has it, in an environment made on the first run (build/benchmarks/).
+Both sides read the same file with the same vocabulary, each in a new process, taking turns. The
+class comes from transformers 4.57.6, the last release line that has it, in an environment made on
+the first run (build/benchmarks/).
 """
 
 import subprocess

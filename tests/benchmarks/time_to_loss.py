@@ -2,9 +2,9 @@
 
     python tests/benchmarks/time_to_loss.py --minutes 15 --corpus FILES --heldout FILES
 
-Three runs, one after another, each in a new process, on the same text with the same vocabulary: the recipe of 2021 for
-M minutes; ours from scratch with a budget of M / 3; ours from a warm start with a budget of M / 10. Ours reports the first
-moment at which its loss on held-out text is as low.
+Three runs, one after another, each in a new process, on the same text with the same vocabulary: the
+recipe of 2021 for M minutes; ours from scratch with a budget of M / 3; ours from a warm start with
+a budget of M / 10. Ours reports the first moment at which its loss on held-out text is as low.
 """
 
 import tempfile
@@ -19,21 +19,26 @@ BUDGETS = {"scratch": 1 / 3, "warm": 1 / 10}  # of the minutes of 2021: the goal
 
 
 def vocabulary(text: str, folder: str) -> dict:
-    """Learn the 20,000 pieces all runs share: new ones, so that the warm start has to transfer its own."""
+    """Learn the 20,000 pieces all runs share: new ones, so
+    that the warm start has to transfer its own.
+    """
     import recipe_2021
 
     return recipe_2021.vocabulary(text, folder)
 
 
 def heldout_loss(model, tokenizer, heldout: list[str], sentences: int) -> float:
-    """Give the masked-LM loss on at most that many held-out sentences, in nats; the same masks for every model."""
+    """Give the masked-LM loss on at most that many held-out sentences, in nats;
+    the same masks for every model.
+    """
     from helpers.korean_pretraining.evaluate import masked_accuracy
 
     return masked_accuracy(model, tokenizer, heldout, max_sentences=sentences).loss
 
 
 def recipe(
-    text: str, vocabulary: str, heldout: list[str], sentences: int, minutes: float, calibration: int,
+    text: str, vocabulary: str, heldout: list[str], sentences: int, minutes: float,
+    calibration: int,
     learning_rate: float,
 ) -> dict:  # fmt: skip
     """Train the recipe of 2021 for about `minutes` and give its loss."""
@@ -64,14 +69,18 @@ def ours(
     text: str, vocabulary: str, heldout: list[str], sentences: int, minutes: float, goal: float,
     snapshots: int, init_from: str | None, layers: int | None,
 ) -> dict:  # fmt: skip
-    """Train with a budget of `minutes`; evaluate its snapshots when the clock has stopped, until one reaches `goal`."""
+    """Train with a budget of `minutes`; evaluate its snapshots when the clock has stopped,
+    until one reaches `goal`.
+    """
     import recipe_2021
     from transformers import AutoTokenizer, BertForPreTraining
 
     from helpers.korean_pretraining.train import pretrain
 
     class Snapshots(recipe_2021.Stopwatch):
-        """Keeps the weights at the start, at even intervals and at the end; writing them is on the clock."""
+        """Keeps the weights at the start, at even intervals and at the end;
+        writing them is on the clock.
+        """
 
         def __init__(self, folder: Path):
             self.folder, self.taken = folder, []
@@ -168,7 +177,8 @@ def measure() -> None:
     # Asked now, not after the first 15 minutes.
     if not Path(chosen.init_from, "model.safetensors").is_file():
         raise CourseError(
-            f"'{chosen.init_from}'에 model.safetensors가 없습니다. --init-from에 모델의 폴더를 주십시오."
+            f"'{chosen.init_from}'에 model.safetensors가 없습니다. --init-from에 모델의 폴더를 "
+            "주십시오."
         )
     if not sum(1 for _ in read_documents(chosen.heldout)):
         raise CourseError("평가할 문장이 없습니다. --heldout에 문장이 든 텍스트 파일을 주십시오.")

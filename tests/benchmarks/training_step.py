@@ -1,8 +1,9 @@
-"""Training step: `pretrain` against plain `BertForPreTraining` and a plain `Trainer`, in tokens per second.
+"""Training step: `pretrain` against a plain BERT and a plain `Trainer`, in tokens per second.
 
     python tests/benchmarks/training_step.py --corpus FILES
 
-4 layers of width 256, 20,000 pieces, batches of 32 x 128, the same sentence pairs; each side in a new process, taking turns.
+4 layers of width 256, 20,000 pieces, batches of 32 x 128, the same sentence pairs; each side in a
+new process, taking turns.
 """
 
 import tempfile
@@ -63,7 +64,9 @@ def ours(text: str, vocabulary: str, steps: int) -> dict:
 
 
 def matrix_peak() -> dict:
-    """Measure the fastest of ten 4096 x 2048 x 2048 products in the number format `pretrain` computes in."""
+    """Measure the fastest of ten 4096 x 2048 x 2048 products
+    in the number format `pretrain` computes in.
+    """
     import torch
 
     from helpers.korean_pretraining.train import bf16_supported

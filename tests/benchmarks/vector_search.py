@@ -1,6 +1,7 @@
 """Vector search: time of a query and recall, exact and with usearch, up to a million vectors.
 
-    python tests/benchmarks/vector_search.py --questions ChatbotData.csv --output data/similarity_chatbot/search_latency.tsv
+    python tests/benchmarks/vector_search.py --questions ChatbotData.csv \
+        --output data/similarity_chatbot/search_latency.tsv
 
 The vectors are those of the questions, filled up with invented ones between them (see `crowd`).
 """

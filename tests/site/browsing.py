@@ -10,7 +10,9 @@ def expect(locator):
 
 
 def compose(page, syllables: list[list[str]]) -> None:
-    """Type Korean as an input method does: compose([["ㅎ", "하", "한"], ["ㄱ", "구", "국"]]) -> 한국"""
+    """Type Korean as an input method does: compose([["ㅎ", "하", "한"],
+    ["ㄱ", "구", "국"]]) -> 한국
+    """
     session = page.context.new_cdp_session(page)
     for steps in syllables:
         for shown in steps:

@@ -1,7 +1,7 @@
 """The built site behind a server of its own, and a browser that complains about everything.
 
-Not part of `make test`: these tests are collected only where this folder is named, as `make test-all`
-does. COURSE_SITE_HTML=build/site/html tests a site that is already built.
+Not part of `make test`: these tests are collected only where this folder is named, as `make
+test-all` does. COURSE_SITE_HTML=build/site/html tests a site that is already built.
 """
 
 import os

@@ -115,7 +115,8 @@ def test_the_five_best_are_pythons(demo, tokenizer, bert):
         const { fillMasks } = await import(new URL("../_static/demos/masks.js", location));
         const { tokenizer, models } = await window.demo;
         const found = [];
-        for (const text of texts) found.push(await fillMasks(tokenizer, models["mini-bert-ko"], text));
+        const model = models["mini-bert-ko"];
+        for (const text of texts) found.push(await fillMasks(tokenizer, model, text));
         return found;
     }"""
     for text, mine in zip(texts, page.evaluate(script, texts), strict=True):

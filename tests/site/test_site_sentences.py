@@ -117,7 +117,8 @@ def test_similarity_is_pythons_cosine_and_is_drawn(demo, encoder):
         one, two = unit(encoder.encode([first, second]))
         expect(page.locator(".demo-cosine b")).to_have_text(re.compile(r"^-?\d\.\d{3}$"))
         page.wait_for_function(
-            "value => Math.abs(document.querySelector('.demo-cosine b').textContent - value) < 2e-3",
+            "value => Math.abs(document.querySelector('.demo-cosine b').textContent - value) < "
+            "2e-3",
             arg=float(one @ two),
         )
     assert page.locator(".demo-map circle.demo-map-other").count() == len(course_questions())

@@ -1,9 +1,10 @@
 """How mini-bert-ko is made from its text; the weights that lie here are older, see README.md.
 
-    python data/models/mini-bert-ko/recipe.py 8 wiki_*.txt.xz                    # minutes on a data-centre GPU
-    python data/models/mini-bert-ko/recipe.py 300 wiki_*.txt.xz --batch-size 96  # minutes on two CPU cores
+    python data/models/mini-bert-ko/recipe.py 8 wiki_*.txt.xz                     # minutes on a GPU
+    python data/models/mini-bert-ko/recipe.py 300 wiki_*.txt.xz --batch-size 96   # minutes on a CPU
 
-An interrupted run goes on with --resume. The model, in fp16, then lies in work/mini-bert-ko/shipped.
+An interrupted run goes on with --resume. The model, in fp16, then lies in
+work/mini-bert-ko/shipped.
 """
 
 from pathlib import Path
@@ -25,7 +26,9 @@ WORK = Path("work/mini-bert-ko")
 def main(
     minutes: float, files: list[Path], batch_size: int = 1024, e5: str = E5, resume: bool = False
 ) -> None:
-    """Read for `minutes`; then take a tenth of that to take e5's sentence vectors as a second aim."""
+    """Read for `minutes`; then take a tenth of
+    that to take e5's sentence vectors as a second aim.
+    """
     be_quiet("local")
     tokenizer = load_tokenizer("mini-bert-ko")
     common = {

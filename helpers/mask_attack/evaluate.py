@@ -1,0 +1,59 @@
+"""One run on files of one's own: train a classifier, attack it in every way asked for, count."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from transformers import BertForMaskedLM
+
+from helpers.course import device_name, profile_name
+from helpers.mask_attack.attack import attack_all, check_method, summary
+from helpers.mask_attack.classifier import read_reviews, train_classifier
+from helpers.resources import load_model, load_tokenizer
+
+
+def evaluate(
+    train_file: str | os.PathLike,
+    test_file: str | os.PathLike,
+    *,
+    model: str | os.PathLike = "mini-bert-ko",
+    methods: Sequence[str] = ("bert-attack",),
+    attacks: int = 100,
+    max_train: int | None = None,
+    epochs: int = 4,
+    encode: Callable[[list[str]], np.ndarray] | None = None,
+    seed: int = 0,
+) -> Iterator[dict]:
+    """Train on one file and attack texts of another: a row of numbers for each method.
+
+    train_file, test_file: as for `read_reviews`; `max_train` and `attacks` draw that many of them.
+    encode: sentences -> vectors, the filter of `attack`. Raises CourseError as `read_reviews` and
+    `check_method` do, before any training.
+    """
+    for name in methods:
+        check_method(name)
+    reviews, heldout = read_reviews(train_file), read_reviews(test_file)
+    device = device_name(profile_name())
+    if max_train is not None and max_train < len(reviews):
+        reviews = reviews.sample(max_train, random_state=seed)
+    texts, labels = reviews["text"].tolist(), reviews["label"].tolist()
+    network, tokenizer = load_model(BertForMaskedLM, model).to(device), load_tokenizer(model)
+    classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
+    test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
+    targets = heldout.sample(min(attacks, len(heldout)), random_state=seed)
+    vocabulary = sorted({word for text in texts for word in text.split()})
+    for name in methods:
+        results = attack_all(
+            classifier,
+            network,
+            tokenizer,
+            targets,
+            method=name,
+            encode=encode,
+            vocabulary=vocabulary,
+            seed=seed,
+        )
+        # JSON has no NaN: a mean over no attack that succeeded is null.
+        scores = {k: None if v != v else v for k, v in summary(results).items()}
+        head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
+        yield head | {"test_accuracy": test_accuracy} | scores

@@ -1,0 +1,209 @@
+"""The file or folder of a name: embedded, or brought from the network and checked."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+from tqdm.auto import tqdm
+
+from helpers import CourseError
+from helpers.course import profile_name, set_offline
+from helpers.resources.catalogue import DATA, Resource, lookup
+
+TIMEOUT = 10, 60  # seconds, to connect and between two pieces of the file
+MODEL_FILES = {  # weights and tokenizer, no pickles
+    "allow_patterns": ["*.json", "*.txt", "*.safetensors"],
+    "ignore_patterns": ["*/*"],
+}
+
+
+class NoNetwork(CourseError):
+    """The server was never reached, so an embedded fallback may stand in."""
+
+    def __init__(self, name: str):
+        super().__init__(
+            f"네트워크에 연결할 수 없어 {name}을(를) 받지 못했습니다. 연결을 확인한 뒤 "
+            "다시 실행하십시오."
+        )
+
+
+def data_path(name: str) -> Path:
+    """data_path("korean-documents") -> the file or folder, downloaded first if it is not embedded.
+
+    Outside the full profile a resource that cannot be reached is replaced by its embedded fallback,
+    and a line says so. Raises CourseError for an unknown name or a failed download.
+    """
+    resource = lookup(name)
+    if resource.path:
+        return fetch(name)
+    profile = profile_name()
+    set_offline(profile != "full")  # the hub's libraries would wait for a network otherwise
+    try:
+        if profile == "ci" and resource.fallback:
+            raise NoNetwork(name)
+        return fetch(name)
+    except NoNetwork:
+        if profile == "full" or not resource.fallback:
+            raise
+    print(f"{name}: 네트워크 없이 저장소에 들어 있는 {resource.fallback}(으)로 대신합니다.")
+    return fetch(resource.fallback)
+
+
+def data_files(name: str) -> list[Path]:
+    """data_files("korean-documents") -> its text files, sorted; one for a single file."""
+    path = data_path(name)
+    return sorted(path.glob("*.txt*")) if path.is_dir() else [path]
+
+
+def fetch(name: str) -> Path:
+    """The path of an embedded resource; any other is downloaded once, checked and cached.
+
+    Raises NoNetwork if the server was never reached, CourseError for a missing embedded file and
+    for a broken, truncated or wrong download, of which nothing is left behind.
+    """
+    resource = lookup(name)
+    if resource.path:
+        path = DATA / resource.path
+        if not path.exists():
+            raise CourseError(
+                f"저장소에 들어 있어야 할 data/{resource.path}이(가) 없습니다. "
+                "저장소를 다시 받으십시오."
+            )
+        return path
+    if not resource.url.startswith("hub:"):
+        return _download(resource)
+    if resource.kind == "model":
+        repository = resource.url.removeprefix("hub:")
+        return hub_folder(repository, revision=resource.revision, **MODEL_FILES)
+    return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+
+
+def cache_folder() -> Path:
+    """Where downloads live: COURSE_CACHE, or the user's cache folder of this system."""
+    return Path(os.environ.get("COURSE_CACHE") or pooch.os_cache("bert-course-ko"))
+
+
+def _download(resource: Resource) -> Path:
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        return Path(
+            pooch.retrieve(
+                resource.url,
+                f"sha256:{resource.sha256}",
+                fname=f"{resource.name}{Path(resource.url).suffix}",
+                path=cache_folder(),
+                downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+            )
+        )
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise NoNetwork(resource.name) from error
+    except requests.HTTPError as error:
+        reason = f"서버가 오류 {error.response.status_code}을(를) 돌려주었습니다"
+    except requests.RequestException:
+        reason = "받는 도중에 연결이 끊겼습니다"
+    except ValueError:  # pooch: the hash differs
+        reason = "받은 파일의 내용이 목록의 sha256과 다릅니다"
+    except OSError as error:
+        reason = f"캐시 폴더에 쓸 수 없습니다({error.strerror or type(error).__name__})"
+    raise CourseError(
+        f"{resource.name}을(를) 받지 못했습니다: {reason}. "
+        f"잠시 뒤에 `python -m helpers fetch {resource.name}`(으)로 다시 시도하십시오."
+    )
+
+
+def _hub_text(resource: Resource) -> Path:
+    """Write a hub data set of articles as one text file: sentence a line, blank line between."""
+    import datasets
+
+    target = cache_folder() / f"{resource.name}.txt"
+    if target.exists():
+        return target
+    files = [str(path) for path in _hub_parquet(resource)]
+    rows = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        for row in tqdm(rows, desc=resource.name, leave=False):
+            sentences = split_sentences(row["text"])
+            if len(sentences) > 1:
+                file.write("\n".join(sentences) + "\n\n")
+    return part.replace(target)
+
+
+def _hub_table(resource: Resource) -> Path:
+    """Write a hub data set as a folder of JSON lists, one a split: train.json, test.json ...
+
+    Numbers of classes become their names. Without a test split the validation split is the test.
+    """
+    import datasets
+
+    target = cache_folder() / resource.name
+    if target.exists():
+        return target
+    files: dict[str, list[str]] = {}
+    for path in _hub_parquet(resource):  # train-00000-of-00001.parquet
+        files.setdefault(path.name.split("-")[0], []).append(str(path))
+    if "test" not in files:
+        files["test"] = files.pop("validation")
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for split, paths in files.items():
+        rows = datasets.load_dataset("parquet", data_files=paths, split="train")
+        features = rows.features
+        table = [{c: _named(features[c], value) for c, value in row.items()} for row in rows]
+        with (part / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
+            json.dump(table, file, ensure_ascii=False)
+    return part.replace(target)
+
+
+def _named(feature: Any, value: Any) -> Any:
+    """The names of a class or of a list of classes; any other value as it is."""
+    import datasets
+
+    if isinstance(feature, datasets.ClassLabel):
+        return feature.names[value]
+    if isinstance(getattr(feature, "feature", None), datasets.ClassLabel):
+        return [feature.feature.names[number] for number in value]
+    return value
+
+
+def _hub_parquet(resource: Resource) -> list[Path]:
+    """The parquet files of 'hub:owner/name/folder', brought into the hub's cache."""
+    owner, name, folder = resource.url.removeprefix("hub:").split("/")
+    snapshot = hub_folder(
+        f"{owner}/{name}",
+        repo_type="dataset",
+        revision=resource.revision,
+        allow_patterns=[f"{folder}/*.parquet"],
+    )
+    return sorted(snapshot.glob(f"{folder}/*.parquet"))
+
+
+def hub_folder(repository: str, **options: Any) -> Path:
+    """huggingface_hub's snapshot: it resumes, checks, and answers from its cache when offline."""
+    from huggingface_hub import errors, logging, snapshot_download
+
+    logging.set_verbosity_error()  # its retries would print a line each
+    try:
+        return Path(snapshot_download(repository, **options))
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise CourseError(
+            f"허브(hub)에 {repository!r}(이)라는 이름이 없습니다. 이름을 확인하십시오."
+        ) from error
+    except (errors.LocalEntryNotFoundError, ConnectionError) as error:
+        raise NoNetwork(repository) from error
+
+
+def split_sentences(article: str) -> list[str]:
+    """split_sentences("물은 차다. 얼면 얼음이다.\\n같이 보기") -> ["물은 차다.", "얼면 얼음이다."]
+
+    Headings and list items, which end without a full stop, are left out.
+    """
+    sentences = re.split(r"(?<=[.!?])\s+|\n+", article)
+    return [line.strip() for line in sentences if re.search(r"\w.*[.!?]$", line.strip())]

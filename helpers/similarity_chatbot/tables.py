@@ -1,0 +1,38 @@
+"""Tables of questions, answers and queries: a header line, then a row a line."""
+
+import csv
+import os
+from pathlib import Path
+
+from helpers import CourseError
+
+
+def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
+    """read_table("qa.tsv", "question") -> [{"id": "q001", "question": "안녕?", ...}, ...]
+
+    A header line, then a row a line; `.csv` has commas and quotes, any other file tabs and none.
+    Raises CourseError if the file cannot be read, has no row, or lacks a column or a value.
+    """
+    path = Path(path)
+    form = {} if path.suffix == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, **form))
+    except OSError as error:
+        raise CourseError(
+            f"'{path}' 파일을 읽을 수 없습니다({error.strerror}). 경로를 확인하십시오."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CourseError(
+            f"'{path}'은(는) UTF-8로 쓴 표가 아닙니다. UTF-8로 다시 저장하십시오."
+        ) from error
+    if not rows:
+        raise CourseError(f"'{path}'에 행이 없습니다. 첫 줄에 열 이름, 그 아래에 값을 쓰십시오.")
+    for column in columns:
+        for number, row in enumerate(rows, start=2):
+            if row.get(column) is None:
+                raise CourseError(
+                    f"'{path}'의 {number}번째 줄에 {column} 열이 없습니다. 첫 줄에 열 이름을 쓰고 "
+                    "열을 탭(.csv이면 쉼표)으로 나누십시오."
+                )
+    return rows
