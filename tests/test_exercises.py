@@ -266,6 +266,11 @@ def test_an_answer_that_never_ends_is_stopped(monkeypatch):
     assert signal.getsignal(signal.SIGALRM) is before
 
 
+def test_an_answer_that_cannot_be_compared_does_not_raise():
+    assert FIVE.verdict(5 + 0j)[0] == "wrong"
+    assert FIVE.verdict(10**400)[0] == "wrong"
+
+
 def test_a_value_is_compared_with_the_solution_too():
     exercise = Exercise("2 + 3?", "손가락.", lambda: [5, 5.0], lambda answer: [])
     assert exercise.verdict((5, 5))[0] == "correct"

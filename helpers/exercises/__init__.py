@@ -101,6 +101,8 @@ class Exercise:
             messages = [
                 f"{SECONDS}초 안에 끝나지 않았습니다. 끝나지 않는 반복이 있는지 살펴보십시오."
             ]
+        except Exception as error:  # an answer may be anything, also what cannot be compared
+            messages = [f"답을 확인하는 동안 {shown_error(error)}"]
         return ("wrong", messages) if messages else ("correct", [CORRECT])
 
     def _messages(self, answer: Any) -> list[str]:
