@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.util import run_sync
 from nbconvert import HTMLExporter
 from tqdm import tqdm
 

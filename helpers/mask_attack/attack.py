@@ -90,10 +90,7 @@ def attack(
     """
     check_method(method)
     text = check_text(text)
-    rng = random.Random(f"{seed}/{text}")
-    words = words_of(text)
-    if len(words) > model.config.max_position_embeddings:  # a word is a piece at least
-        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
+    words, rng = words_of(text, max_tokens(model.config)), random.Random(f"{seed}/{text}")
     probability = classify([text])[0]
     state = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
     if state.predicted != label:
@@ -146,10 +143,12 @@ def similarity_to(
     return cosines
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text. Raises CourseError if there are none."""
+def words_of(text: str, most: int) -> list[str]:
+    """The words of a text. Raises CourseError for none, and for more than `most`."""
     if not (words := text.split()):
         raise CourseError("빈 문장은 공격할 수 없습니다. 낱말이 있는 문장을 주십시오.")
+    if len(words) > most:  # a word is a piece at least
+        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
     return words
 
 
