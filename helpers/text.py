@@ -1,5 +1,8 @@
 """What a reader types, before a model, a library or a page sees it."""
 
+import html
+import os
+from pathlib import Path
 from typing import Any
 
 from helpers import CourseError
@@ -26,3 +29,26 @@ def check_text(text: Any, most: int | None = None) -> str:
 def quoted(text: str) -> str:
     """quoted("가" * 100_000) -> "'가가…'": a text as an error message repeats it."""
     return repr(text if len(text) <= QUOTED else text[: QUOTED - 1] + "…")
+
+
+def escape(text: str) -> str:
+    """escape("<b>\\ud800") -> "&lt;b&gt;?": a text as HTML that can be sent to a browser."""
+    return html.escape(text.encode(errors="replace").decode())
+
+
+def check_path(path: Any) -> Path:
+    """A path or a name, as a Path. Raises CourseError for what no file can be called."""
+    if not isinstance(path, str | os.PathLike):
+        raise CourseError(
+            f"경로나 이름은 문자열이어야 하는데 {type(path).__name__}입니다. 따옴표 안에 쓴 경로를 "
+            "주십시오."
+        )
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except (OSError, ValueError):  # too long, half a character, a zero byte
+        raise CourseError(
+            f"{quoted(str(path))}은(는) 파일의 이름이 될 수 없습니다. 경로를 확인하십시오."
+        ) from None
+    return Path(path)

@@ -5,11 +5,10 @@ import os
 import unicodedata
 from dataclasses import dataclass
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 from helpers import CourseError
-from helpers.text import check_text, quoted
+from helpers.text import check_path, check_text, quoted
 
 ROLES = ("subject_entity", "object_entity")
 TYPES = {  # KLUE's entity types and the word that a typed punctuation marker writes for them
@@ -91,7 +90,7 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
     word.
     Source: Park et al. 2021, "KLUE", https://arxiv.org/abs/2105.09680
     """
-    path = Path(path)
+    path = check_path(path)
     try:
         examples = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -170,7 +169,8 @@ def find_word(sentence: str, word: str) -> tuple[int, int]:
     """
     starts = [i for i in range(len(sentence)) if word and sentence.startswith(word, i)]
     if len(starts) != 1:
-        where = f"여러 자리({', '.join(map(str, starts))})에 있습니다" if starts else "없습니다"
+        few = ", ".join(map(str, starts[:5])) + (", …" if len(starts) > 5 else "")
+        where = f"여러 자리({few})에 있습니다" if starts else "없습니다"
         advice = "(첫 글자, 마지막 글자)의 번호로 고르십시오"
         if not starts:
             advice = "문장에 쓴 그대로 주십시오"

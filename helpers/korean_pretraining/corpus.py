@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from helpers import CourseError
+from helpers.text import check_path
 
 OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 
@@ -20,7 +21,8 @@ def as_paths(files: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Pat
 
     Raises `CourseError` where there is none, or one is no file.
     """
-    paths = [Path(files)] if isinstance(files, str | os.PathLike) else [Path(f) for f in files]
+    one = isinstance(files, str | os.PathLike) or not isinstance(files, Iterable)
+    paths = [check_path(file) for file in ([files] if one else files)]
     if not paths:
         raise CourseError("말뭉치 파일이 하나도 없습니다. 텍스트 파일의 경로를 하나 이상 주십시오.")
     for path in paths:

@@ -14,8 +14,8 @@ SETTINGS = "settings.json"
 
 
 def check_output(output: Path, settings: dict, resume: bool) -> str | None:
-    """Check the folder against overwriting and mixing runs;
-    give the checkpoint to go on from, if there is one.
+    """Check the folder against overwriting and mixing runs; give the checkpoint to go on from, if
+    there is one.
     """
     record = output / SETTINGS
     if not resume:
@@ -40,9 +40,7 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
 
 
 def lock_folder(output: Path) -> FileLock:
-    """Make sure that no other run writes to this folder; the lock ends with the process, however it
-    ends.
-    """
+    """Make sure that no other run writes to this folder; the lock ends with the process."""
     return disk.lock_folder(
         output,
         f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 "
@@ -51,9 +49,7 @@ def lock_folder(output: Path) -> FileLock:
 
 
 def last_checkpoint(output: Path) -> str | None:
-    """Give the newest whole checkpoint; in one cut off while it was being written the trainer state
-    is missing or half.
-    """
+    """Give the newest whole checkpoint; one cut off in writing has half a trainer state or none."""
     newest = sorted(output.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1]))
     return next((str(path) for path in newest if is_whole(path)), None)
 
@@ -79,9 +75,7 @@ def read_log(output: str | os.PathLike) -> list[dict]:
 
 
 def rewind_log(output: Path, checkpoint: str | None) -> float:
-    """Drop the rows that a resumed run will write again;
-    give the training time before, in seconds.
-    """
+    """Drop the rows that a resumed run writes again; give the seconds of training before."""
     step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     rows = [row for row in read_log(output) if row["step"] <= step]
     disk.write_text(output / LOG, "".join(json.dumps(row) + "\n" for row in rows))

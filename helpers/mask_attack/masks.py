@@ -15,12 +15,13 @@ BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
 
 
 def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 512) -> list[int]:
-    """encode(tokenizer, "수도는 [MASK]이다.") -> ids of [CLS] 수도 ##는 [MASK] ##이다 . [SEP]
+    """encode(tokenizer, "수도는 [MASK]이다.") -> ids of 수도 ##는 [MASK] ##이다 .
 
     A tokenizer reads what is glued to a mask as a new word ("이다"), although in "파리이다" the
-    same letters are the continuation "##이다". `glued` writes them as the continuation, which is
-    what stood there in pretraining; `glued=False` leaves the tokenizer's own ids.
-    Raises CourseError for an empty text, one without a mask, and one of more than `max_length` ids.
+    same letters are the continuation "##이다". `glued` writes them as the continuation, which
+    is what stood there in pretraining; `glued=False` leaves the tokenizer's own ids. Raises
+    CourseError for an empty text, one without a mask, and one of more than `max_length`
+    ids.
     """
     text = check_text(text)
     if not text.strip():
@@ -73,9 +74,7 @@ def cut_ending(tokenizer: Any, text: str) -> tuple[list[int], str]:
 def encode_prompts(
     model: Any, tokenizer: Any, prompts: Sequence[str], *, glued: bool = True
 ) -> list[list[int]]:
-    """Encode prompts of exactly one mask each. Raises CourseError
-    as `encode` and `check_pair` do.
-    """
+    """Encode prompts of one mask each. Raises CourseError as `encode` and `check_pair` do."""
     check_pair(model, tokenizer)
     limit = max_tokens(model.config)
     rows = [encode(tokenizer, prompt, glued=glued, max_length=limit) for prompt in prompts]
@@ -89,8 +88,9 @@ def encode_prompts(
 
 
 def pieces_of(tokenizer: Any, answer: str) -> list[int]:
-    """pieces_of(tokenizer, "한강") -> its ids, one or several. Raises CourseError
-    for [UNK], nothing, and a novel.
+    """pieces_of(tokenizer, "한강") -> its ids, one or several.
+
+    Raises CourseError for [UNK], nothing, and a novel.
     """
     answer = check_text(answer, most=LONGEST_ANSWER)
     ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
@@ -114,8 +114,8 @@ def spell(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def batches(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Yield row numbers in groups of at most BATCH_TOKENS ids,
-    padding included, shortest rows first.
+    """Yield row numbers in groups of at most BATCH_TOKENS ids, padding included, shortest rows
+    first.
     """
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     while order:

@@ -10,6 +10,7 @@ from helpers.course import profile_name, set_offline
 from helpers.resources.catalogue import CATALOGUE
 from helpers.resources.download import MODEL_FILES, data_path
 from helpers.resources.hub import hub_errors, hub_folder
+from helpers.text import check_path
 
 ORDINARY_KOREAN = (
     "오늘은 날씨가 좋아서 친구와 함께 공원에서 점심을 먹었다.",
@@ -165,10 +166,11 @@ def model_folder(name: str | Path) -> Path:
 
     Raises CourseError if there is none.
     """
+    folder = check_path(name)
     if str(name) in CATALOGUE:
         return data_path(str(name))
-    if Path(name).is_dir():
-        return Path(name)
+    if folder.is_dir():
+        return folder
     if profile_name() == "full":
         set_offline(False)
         with hub_errors(str(name)):

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 import ipywidgets as widgets
+
+from helpers.text import escape
 
 LIMIT = 300  # characters of a message that are shown
 TURNS = 50  # messages that are kept

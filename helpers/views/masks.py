@@ -1,12 +1,11 @@
 """A sentence whose words are buttons: a click hides a word, and bars show what models put there."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from helpers.text import check_text
+from helpers.text import check_text, escape
 from helpers.views.tokens import COLOURS
 
 LIMIT = 200

@@ -2,13 +2,12 @@
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
 from helpers import CourseError
-from helpers.text import check_text
+from helpers.text import check_text, escape
 from helpers.views.tokens import COLOURS
 
 LIMIT = 150

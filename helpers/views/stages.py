@@ -1,12 +1,11 @@
 """A box to type in, and below it what each stage makes of the text."""
 
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 
-from helpers.text import check_text
+from helpers.text import check_text, escape
 from helpers.views.tokens import show_tokens
 
 LIMIT = 300

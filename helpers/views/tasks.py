@@ -1,12 +1,11 @@
 """Four tasks side by side on one text: sentiment, entities, an answer, a similarity."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 
 import ipywidgets as widgets
 
 from helpers import CourseError
-from helpers.text import check_text
+from helpers.text import check_text, escape
 from helpers.views.tokens import COLOURS
 
 LIMIT = 1000  # characters

@@ -1,7 +1,8 @@
 """Tokens as coloured boxes."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from helpers.text import escape
 
 COLOURS = ("#dbeafe", "#fee2e2", "#dcfce7", "#fef9c3", "#f3e8ff", "#ffedd5")
 

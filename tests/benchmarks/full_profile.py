@@ -2,10 +2,8 @@
 and memory.
 
 A hub on this machine serves multilingual BERT in its exact shape (random weights) and small tables
-and texts in
-the real formats. Names of models and data are those of `full`, every size is that of `ci`: this
-shows that
-nothing breaks and what fits into memory, not what anything learns.
+and texts in the real formats. Names of models and data are those of `full`, every size is that of
+`ci`: this shows that nothing breaks and what fits into memory, not what anything learns.
 """
 
 import json

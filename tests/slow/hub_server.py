@@ -7,11 +7,9 @@ misbehaves on demand.
 `where`
 
 The folder holds models/OWNER/NAME/COMMIT/… and datasets/OWNER/NAME/COMMIT/…, with what the hub
-would have in
-that commit, and files/… with what other servers have. Anything heavy is redirected to /lfs/SHA256,
-as the hub
-redirects to its storage. The requests were found by listening to huggingface_hub 2.4.0, not in a
-specification.
+would have in that commit, and files/… with what other servers have. Anything heavy is redirected to
+/lfs/SHA256, as the hub redirects to its storage. The requests were found by listening to
+huggingface_hub 2.4.0, not in a specification.
 """
 
 import hashlib

@@ -153,7 +153,7 @@ CACHE = """
 import sys, time
 from pathlib import Path
 from helpers import resources
-from helpers.resources import Resource
+from helpers.resources import Resource, download
 resources.CATALOGUE["t"] = Resource("t", "text", "", "", "", url="hub:a/b/c")
 def build(resource):
     target = resources.cache_folder() / "t.txt"
@@ -163,7 +163,7 @@ def build(resource):
                 file.write("x\\n"); file.flush(); time.sleep(0.02)
         (resources.cache_folder() / "t.txt.part").replace(target)
     return target
-resources._hub_text = build
+download._hub_text = build
 print(len(resources.fetch("t").read_text()))
 """
 

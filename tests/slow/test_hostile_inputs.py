@@ -1,14 +1,10 @@
-"""One table of hostile inputs through every public function and view that a reader can give a text
-to.
+"""One table of hostile inputs through every function and view that a reader can give a text to.
 
 The rule: whatever a reader can write into a cell, a box of a widget or on the command line ends in
-a
-CourseError (one Korean sentence) or in a sane result. A function counts as reachable if a notebook
-calls it with
-a text, or a widget or the command line hands one on; there None, numbers, lists and bytes must not
-end in a
-traceback either. Functions that only helpers call (`put`, `spell`, `window` ...) take what they
-were given.
+a CourseError (one Korean sentence) or in a sane result. A function counts as reachable if a
+notebook calls it with a text, or a widget or the command line hands one on; there None, numbers,
+lists and bytes must not end in a traceback either. Functions that only helpers call (`put`,
+`spell`, `window` ...) take what they were given.
 """
 
 import re
