@@ -189,11 +189,13 @@ def print_table(runs: list[Run]) -> None:
     """One table: lesson, time, headline result."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("수업(lesson)", "시간(time)")
     table.add_column("결과(result)", overflow="fold")  # to the last letter
     for run in runs:
         minutes, seconds = divmod(round(run.seconds), 60)
         result = f"실패: {run.error}" if run.error else run.headline
-        table.add_row(run.lesson, f"{minutes}:{seconds:02d}", result)
+        # No markup: what a cell raised may contain [/SUB].
+        table.add_row(run.lesson, f"{minutes}:{seconds:02d}", Text(result))
     Console().print(table)

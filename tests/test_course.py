@@ -414,7 +414,7 @@ def test_normalised_drops_widgets_colours_and_versions():
 
 def test_table_names_lesson_time_and_result(capsys):
     notebooks.print_table(
-        [notebooks.Run("04_a", 65.4, "정확도 0.5"), notebooks.Run("05_b", 1, "", "2번째 셀")]
+        [notebooks.Run("04_a", 65.4, "정확도 0.5"), notebooks.Run("05_b", 1, "", "2번째 셀 [/SUB]")]
     )
     table = capsys.readouterr().out
     assert re.search(r"04_a\W+1:05\W+정확도 0.5", table)
