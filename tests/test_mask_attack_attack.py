@@ -15,7 +15,9 @@ from helpers import ROOT, CourseError
 from helpers.mask_attack import attack as attacks
 from helpers.mask_attack.attack import Attack, attack, attack_all, summary, word_importance
 from helpers.mask_attack.classifier import Classifier, read_reviews, train_classifier
+from helpers.mask_attack.evaluate import that_fit
 from helpers.mask_attack.exposure import SYLLABLES
+from helpers.resources import load_tokenizer
 
 WORDS = "영화 정말 좋다 싫다 나쁘다 재미 참 연기 배우 그냥 책 음식"
 TOKENIZER = tokenizer_of(*WORDS.split(), "##가", "##는", "##은", "##도", "##를", "##을", "가을")
@@ -271,6 +273,16 @@ def test_unusable_reviews_get_one_sentence(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(CourseError, match=message):
         read_reviews(path)
+
+
+def test_reviews_longer_than_the_model_are_counted_and_not_attacked(folder, capsys):
+    tokenizer = load_tokenizer(folder)
+    reviews = pd.DataFrame({"text": [TEXTS[0], "가 " * 600], "label": [1, 0]})
+    assert that_fit(reviews, tokenizer, 512)["text"].tolist() == TEXTS[:1]
+    assert "글 1개는 공격하지 않습니다" in capsys.readouterr().err
+    assert len(that_fit(reviews, tokenizer, 2000)) == 2 and not capsys.readouterr().err
+    with pytest.raises(CourseError, match="모두 3토큰보다"):
+        that_fit(reviews, tokenizer, 3)
 
 
 def test_evaluate_command_prints_one_json_line_a_method(tmp_path, folder):

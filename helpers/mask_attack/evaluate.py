@@ -1,11 +1,16 @@
 """One run on files of one's own: train a classifier, attack it in every way asked for, count."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from transformers import BertForMaskedLM
 
+from helpers import CourseError
+from helpers.architectures import max_tokens
 from helpers.course import device_name, profile_name
 from helpers.mask_attack.attack import attack_all, check_method, summary
 from helpers.mask_attack.classifier import read_reviews, train_classifier
@@ -38,9 +43,10 @@ def evaluate(
         reviews = reviews.sample(max_train, random_state=seed)
     texts, labels = reviews["text"].tolist(), reviews["label"].tolist()
     network, tokenizer = load_model(BertForMaskedLM, model).to(device), load_tokenizer(model)
+    short = that_fit(heldout, tokenizer, max_tokens(network.config))
     classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
-    targets = heldout.sample(min(attacks, len(heldout)), random_state=seed)
+    targets = short.sample(min(attacks, len(short)), random_state=seed)
     vocabulary = sorted({word for text in texts for word in text.split()})
     for name in methods:
         results = attack_all(
@@ -57,3 +63,22 @@ def evaluate(
         scores = {k: None if v != v else v for k, v in summary(results).items()}
         head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
         yield head | {"test_accuracy": test_accuracy} | scores
+
+
+def that_fit(reviews: pd.DataFrame, tokenizer: Any, most: int) -> pd.DataFrame:
+    """The reviews of at most `most` tokens; of the others a line on stderr says how many.
+
+    Raises CourseError if there is none.
+    """
+    rows = tokenizer(reviews["text"].tolist(), verbose=False)["input_ids"]
+    short = reviews[[len(ids) <= most for ids in rows]]
+    if short.empty:
+        raise CourseError(
+            f"공격할 글이 모두 {most}토큰보다 깁니다. 더 짧은 글이 든 파일을 주십시오."
+        )
+    if left_out := len(reviews) - len(short):
+        print(
+            f"모델이 한 번에 읽는 {most}토큰보다 긴 글 {left_out}개는 공격하지 않습니다.",
+            file=sys.stderr,
+        )
+    return short
