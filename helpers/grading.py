@@ -9,6 +9,7 @@ import pkgutil
 import re
 import sys
 import tempfile
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,6 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbclient.util import run_sync
 from tqdm import tqdm
 
 from helpers import ROOT, exercises
@@ -24,6 +24,7 @@ from helpers.exercises import GRADING, RESULT, Exercise
 
 STATUSES = {"correct": "right", "wrong": "wrong", "untouched": "untouched"}
 NOT_RUN = "not run"
+RESTARTS = 2  # of one notebook
 KOREAN = {"right": "맞음", "wrong": "틀림", "untouched": "안 풂", NOT_RUN: "실행 못 함"}
 
 
@@ -92,42 +93,56 @@ def find_exercises(notebook) -> dict[str, Exercise]:
 def execute(notebook, folder: str, profile: str, timeout: float) -> dict[int, str]:
     """Execute every cell, also below one that fails; return {cell, counted from 1: what failed}.
 
-    A kernel that is dead, or that goes on after it was interrupted, ends the notebook.
+    A cell that does not end, or that ends the kernel, is left out of another run from the top.
     """
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []  # below, only what is computed now
+    fatal: dict[int, str] = {}
+    for _ in range(1 + RESTARTS):
+        failures, stopped = execute_once(notebook, folder, profile, timeout, fatal)
+        if not stopped:
+            break
+        fatal |= stopped
+    return failures | fatal
+
+
+def execute_once(
+    notebook, folder: str, profile: str, timeout: float, left_out: Container[int]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Run all cells but some: what failed, and what failed so that the run had to stop there."""
+    cells = [
+        (number, cell)
+        for number, cell in enumerate(notebook.cells, start=1)
+        if cell.cell_type == "code" and number not in left_out
+    ]
+    for _, cell in cells:
+        cell.outputs = []  # below, only what is computed now
     client = NotebookClient(
         notebook,
         kernel_name="python3",
         timeout=timeout,
         allow_errors=True,
         record_timing=False,
+        shutdown_kernel="immediate",  # it may be in a loop
         extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": folder}},
     )
     client.log.setLevel("CRITICAL")  # a time-out is a row of the table
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "COURSE_PROFILE": profile, GRADING: "1", "PYTHONPATH": path}
-    failures, stuck = {}, False
+    failures: dict[int, str] = {}
     with client.setup_kernel(env=env):
-        for number, cell in enumerate(notebook.cells, start=1):
+        for number, cell in cells:
             try:
                 client.execute_cell(cell, number - 1)
-                stuck = False
             except CellTimeoutError:
-                failures[number] = f"{number}번째 셀이 {timeout:g}초 안에 끝나지 않았습니다."
-                if stuck:  # the interrupt did not help
-                    break
-                stuck = True
-                run_sync(client.km.interrupt_kernel)()
+                return failures, {
+                    number: f"{number}번째 셀이 {timeout:g}초 안에 끝나지 않았습니다."
+                }
             except DeadKernelError:
-                failures[number] = f"{number}번째 셀에서 커널(kernel)이 죽었습니다."
-                break
+                return failures, {number: f"{number}번째 셀에서 커널(kernel)이 죽었습니다."}
             for output in cell.get("outputs", []):
                 if output.output_type == "error":
                     failures[number] = f"{number}번째 셀에서 {output.ename}: {output.evalue}"
-    return failures
+    return failures, {}
 
 
 def recorded(notebook) -> dict[str, tuple[str, str]]:
