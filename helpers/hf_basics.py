@@ -10,8 +10,8 @@ from helpers.text import check_text
 def tokenization_stages(tokenizer: Any, text: str) -> dict[str, dict[str, list]]:
     """Show what each stage of a BERT tokenizer makes of a text.
 
-    "한국어!" -> {"1. 정규화(normaliser)": {"tokens": ["한국어!"]},
-                 "2. 예비 분리(pre-tokeniser)": {"tokens": ["한국어", "!"]},
+    "한국어!" -> {"1. 정규화(normalizer)": {"tokens": ["한국어!"]},
+                 "2. 사전 토큰화(pre-tokenizer)": {"tokens": ["한국어", "!"]},
                  "3. WordPiece": {"tokens": ["한국", "##어", "!"], "marks": ["1", "1", "2"]},
                  "4. 후처리(post-processor)": {"tokens": ["[CLS]", ...], "ids": [2, ...]}}
 
@@ -37,8 +37,8 @@ def tokenization_stages(tokenizer: Any, text: str) -> dict[str, dict[str, list]]
     ]
     ids = tokenizer(text)["input_ids"]
     return {
-        "1. 정규화(normaliser)": {"tokens": [s for s, _ in clean]},
-        "2. 예비 분리(pre-tokeniser)": {"tokens": [word for word, _ in words]},
+        "1. 정규화(normalizer)": {"tokens": [s for s, _ in clean]},
+        "2. 사전 토큰화(pre-tokenizer)": {"tokens": [word for word, _ in words]},
         "3. WordPiece": {
             "tokens": [piece for word in pieces for piece in word],
             "marks": [str(number) for number, word in enumerate(pieces, start=1) for _ in word],

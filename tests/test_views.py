@@ -155,6 +155,13 @@ def test_sum_of_embeddings_has_a_row_each_and_a_plus_between():
     assert texts == ["토큰", "이", "##순신은", "개체", "E1", "+", "E1", "+"]
 
 
+def test_layer_is_drawn_in_its_order():
+    ax = diagrams.draw_layer()
+    texts = [text.get_text() for text in ax.texts if text.get_text()]
+    parts = ["어텐션", "+", "LayerNorm", "피드포워드", "+", "LayerNorm"]
+    assert [text for text in texts if text in parts] == parts
+
+
 def explorer(text="이순신은 무신이다."):
     asked = []
 

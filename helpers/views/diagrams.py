@@ -92,6 +92,33 @@ def draw_sum(rows: Mapping[str, Sequence[str]], title: str) -> Axes:
     return ax
 
 
+def draw_layer() -> Axes:
+    """Draw one layer of BERT, from left to right: attention and feed-forward, each with what came
+    in added to it (the arcs) and a LayerNorm behind.
+    """
+    steps = ["어텐션", "+", "LayerNorm", "피드포워드", "+", "LayerNorm"]
+    ax = blank_axes(8, 1.7)
+    for x, step in enumerate(steps):
+        small = step == "+"
+        box(
+            ax,
+            x,
+            0.5,
+            step,
+            "#ffffff" if small else COLOURS[{"어텐션": 1, "피드포워드": 2}.get(step, 0)],
+        )
+        ax.annotate("", (x - 0.45, 0.67), (x - 0.55 - 0.25 * (x == 0), 0.67), arrowprops=ARROW)
+    for start, end in ((-0.55, 1), (2.5, 4)):
+        arc = ARROW | {"connectionstyle": "arc3,rad=-0.35", "linestyle": "--"}
+        ax.annotate("", (end, 0.85), (start, 0.67), arrowprops=arc)
+        ax.text((start + end) / 2, 1.1, "들어온 벡터를 그대로 더함", ha="center", fontsize=8)
+    ax.annotate("", (5.8, 0.67), (5.45, 0.67), arrowprops=ARROW)
+    for x, text in ((-0.85, "토큰마다\n벡터"), (5.85, "고친\n벡터")):
+        ax.text(x, 0.67, text, ha="right" if x < 0 else "left", va="center", fontsize=8)
+    ax.set(xlim=(-1.6, 6.6), ylim=(0.4, 1.25), title="BERT의 층 하나")
+    return ax
+
+
 ARROW = {"arrowstyle": "->", "color": EDGE}
 
 

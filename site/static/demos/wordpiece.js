@@ -21,8 +21,8 @@ export function stages(tokenizer, text) {
   const pieces = words.map(([word, whole]) => (whole ? [word] : tokenizer.model.encode([word])));
   const { tokens, ids } = tokenizer.encode(text);
   return {
-    "1. 정규화(normaliser)": { tokens: clean.map(([part]) => part) },
-    "2. 예비 분리(pre-tokeniser)": { tokens: words.map(([word]) => word) },
+    "1. 정규화(normalizer)": { tokens: clean.map(([part]) => part) },
+    "2. 사전 토큰화(pre-tokenizer)": { tokens: words.map(([word]) => word) },
     "3. WordPiece": {
       tokens: pieces.flat(),
       marks: pieces.flatMap((word, i) => word.map(() => String(i + 1))),
