@@ -1,5 +1,4 @@
-"""The command line: `python -m helpers doctor | run | pretrain | evaluate | chat | fetch | export |
-grade`.
+"""The command line, `python -m helpers`: doctor, run, pretrain, evaluate, chat and others.
 
 It calls what the notebooks call.
 """

@@ -164,8 +164,7 @@ def processor_has(unit: str) -> bool:
 
 
 def keep_memory() -> None:
-    """Let glibc keep the memory that is freed: a training step asks for the same large blocks again
-    and again.
+    """Let glibc keep freed memory: a training step asks for the same large blocks again.
 
     Otherwise each block is given back to the kernel and comes back page by page, zeroed, which
     takes a quarter of a step. Does nothing where the C library is another one. Source: mallopt(3).

@@ -1,6 +1,4 @@
-"""Writing that survives: a full or closed disk says so, a killed process leaves no half file, and
-two never meet.
-"""
+"""Writing that survives a full disk, a killed process, and two processes in one folder."""
 
 import errno
 import os
@@ -20,9 +18,7 @@ CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what the libraries raise on a full disk, or in a folder of somebody else, into a
-    CourseError.
-    """
+    """Turn what libraries raise on a full disk or a closed folder into a CourseError."""
     try:
         yield
     except CourseError:
@@ -56,9 +52,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_whole(save: Callable[[Path], object], folder: Path) -> None:
-    """save_whole(model.save_pretrained, folder): every file appears in the folder when it is
-    finished.
-    """
+    """save_whole(model.save_pretrained, folder): a file appears when it is finished."""
     building = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
     try:
         save(building)
@@ -69,8 +63,9 @@ def save_whole(save: Callable[[Path], object], folder: Path) -> None:
 
 
 def lock_folder(folder: Path, busy: str) -> FileLock:
-    """Take a folder for this process, as long as it lives. Raises CourseError with `busy` if
-    another has it.
+    """Take a folder for this process, as long as it lives.
+
+    Raises CourseError with `busy` if another has it.
     """
     lock = FileLock(folder / ".lock")
     try:

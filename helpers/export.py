@@ -186,8 +186,7 @@ def open_session(path: str | Path) -> onnxruntime.InferenceSession:
 
 
 def check(network: Any, inputs: dict[str, torch.Tensor], folder: Path, output: str) -> None:
-    """Compare the written files with torch, which gets the rounded weights
-    for int8, on real sentences.
+    """Compare the files with torch (rounded weights for int8) on real sentences.
 
     Raises CourseError if they differ.
     """

@@ -100,9 +100,7 @@ def run_each(paths: list[Path], profile: str, output: Path, in_place: bool) -> l
 
 
 class Client(NotebookClient):
-    """nbclient answers Ctrl-C by ending the kernel, as if it had died; here Ctrl-C stays a
-    KeyboardInterrupt.
-    """
+    """nbclient that leaves Ctrl-C a KeyboardInterrupt, instead of ending the kernel."""
 
     async def async_start_new_kernel(self, **kwargs) -> None:
         with suppress(RuntimeError):  # Windows has no such handlers

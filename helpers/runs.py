@@ -1,5 +1,4 @@
-"""Runs of training: without noise; a folder for their result; logs in JSON lines, stamped with the
-weights they started from."""
+"""Runs of training: quiet, a folder for the result, logs stamped with the weights."""
 
 import json
 import os

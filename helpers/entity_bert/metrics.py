@@ -41,8 +41,10 @@ def auprc(gold: Sequence[str], probabilities: np.ndarray, labels: Sequence[str])
 
 
 def outcomes(gold: Sequence[str], predicted: Sequence[str]) -> str:
-    """One character an example: '+' right relation, '.' rightly none, 'x' wrong relation, 'm'
-    missed (none said), 'f' false alarm (none there). Enough for micro F1, and for a paired test.
+    """One character an example, what became of it.
+
+    '+' right relation, '.' rightly none, 'x' wrong relation, 'm' missed (none said), 'f' false
+    alarm (none there). Enough for micro F1, and for a paired test.
     """
     kinds = []
     for right, answer in zip(gold, predicted, strict=True):

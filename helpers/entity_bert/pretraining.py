@@ -61,9 +61,7 @@ def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
 
 
 def chunk_rows(tokenizer: Any, sentences: Sequence[str], max_length: int = 128) -> list[dict]:
-    """Rows with input_ids and chunks, the entities' tokens (half-open),
-    of sentences that have some.
-    """
+    """Rows of input_ids and chunks, the entities' tokens (half-open), where there are any."""
     rows = []
     for sentence, chunks in zip(sentences, find_chunks(sentences), strict=True):
         text, spans = compose(sentence, chunks)
@@ -117,9 +115,7 @@ def mask_batch(
 
 
 class MaskedPositionsLM(BertForMaskedLM):
-    """`BertForMaskedLM` that computes the projection to the vocabulary at
-    the hidden tokens only.
-    """
+    """`BertForMaskedLM` that projects only hidden tokens to the vocabulary."""
 
     def forward(self, input_ids, attention_mask=None, labels=None, **kwargs) -> MaskedLMOutput:
         """Logits [hidden tokens, vocabulary] and their mean loss; all arguments [batch, length]."""
@@ -144,8 +140,7 @@ def continue_pretraining(
     learning_rate: float = 1e-4,
     batch_size: int = 32,
 ) -> None:
-    """Train a masked language model further on rows of `chunk_rows` and save it
-    for `train(model=output)`.
+    """Train a masked language model further on `chunk_rows`, for `train(model=output)`.
 
     choose: `choose_chunks` hides whole entities, `choose_tokens` as many single tokens.
     Raises CourseError without a row to learn from.

@@ -28,8 +28,7 @@ def run_missing(
     settings: Settings | None = None,
     log: Path = LOG,
 ) -> None:
-    """Run every variant and seed that the log does not hold yet,
-    and append a line as each one ends.
+    """Run every variant and seed that the log lacks; append a line as each one ends.
 
     data: the name of the data set in the log. A run that was broken off is simply run again.
     Raises CourseError as `evaluate` does.

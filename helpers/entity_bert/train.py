@@ -156,9 +156,7 @@ def encode_all(
 def pad_batch(
     rows: Sequence[dict], pad_token_id: int, length: int | None = None
 ) -> dict[str, torch.Tensor]:
-    """Put rows of `encode` into tensors [batch, length],
-    by default filled up to a multiple of WIDTH.
-    """
+    """Put rows of `encode` into tensors [batch, length], filled to a multiple of WIDTH."""
     longest = max(len(row["input_ids"]) for row in rows)
     length = length or -(-longest // WIDTH) * WIDTH
     batch = {
@@ -204,9 +202,7 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Result:
-    """One run: micro F1 and AUPRC in percent, seconds of training
-    and measuring, every `outcomes`.
-    """
+    """One run: micro F1 and AUPRC in percent, seconds, every `outcomes`."""
 
     variant: str
     seed: int

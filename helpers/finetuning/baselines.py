@@ -43,9 +43,7 @@ def tfidf_cosine(train: Sequence[dict], test: Sequence[dict]) -> list[float]:
 
 
 def name_dictionary(train: Sequence[dict], test: Sequence[dict]) -> list[list]:
-    """Entities: the longest known name from the start of a word,
-    if it mostly was one in `train`.
-    """
+    """Entities: the longest name known from `train` at the start of a word, if mostly one."""
     named: dict[str, Counter] = {}
     for example in train:
         for first, end, kind in example["entities"]:
@@ -100,9 +98,7 @@ def sliding_window(train: Sequence[dict], test: Sequence[dict]) -> list[dict]:
 
 
 def overlap_answer(example: dict, particles: Sequence[str]) -> dict:
-    """The best candidate of a passage; score: what share
-    of the question's bigrams stands around it.
-    """
+    """The best candidate of a passage; score: the question's bigrams around it, a share."""
     context, question = example["context"], example["question"].replace(" ", "")
     bigrams = sorted({question[i : i + 2] for i in range(len(question) - 1)})
     words = [match.span() for match in re.finditer(r"[\w.,·%]*\w", context)]

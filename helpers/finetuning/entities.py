@@ -211,9 +211,7 @@ class Entities(Task):
         return rows
 
     def decode(self, examples, rows, logits, config):
-        """Where rows overlap, a piece counts in the row
-        in which it stands farther from the edge.
-        """
+        """Where rows overlap, a piece counts where it is farther from the edge."""
         pieces: list[dict] = [{} for _ in examples]
         for row, values in zip(rows, logits, strict=True):
             offsets = row["offsets"]
@@ -239,8 +237,7 @@ class Entities(Task):
 
 
 def entity_f1(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> dict[str, float]:
-    """F1 of whole entities, right only with their type and both borders: over all,
-    and a mean over types.
+    """F1 of whole entities, type and both borders right: over all, and a mean over types.
 
     gold, predicted: IOB2 tags of the characters of each sentence. `O` is no type and never counts.
     The mean over types is KLUE's own measure. Source:

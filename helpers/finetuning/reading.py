@@ -176,8 +176,9 @@ def texts_of(example: dict) -> list[str]:
 
 
 class Reading(Task):
-    """Files: SQuAD's layout, see `read_reading`. A prediction is
-    {"text", "start", "end", "score"}.
+    """Files in SQuAD's layout, see `read_reading`.
+
+    A prediction is {"text", "start", "end", "score"}.
     """
 
     name = "reading"

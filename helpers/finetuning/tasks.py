@@ -120,7 +120,5 @@ class Task:
         raise NotImplementedError
 
     def put_back(self, prediction: Any, text: str, places: Sequence[int]) -> Any:
-        """Move a prediction about a cleaned text (the last column)
-        to the text as it was written.
-        """
+        """Move a prediction from the cleaned text (last column) to the text as written."""
         return prediction

@@ -209,9 +209,7 @@ def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, ca
 
 
 def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[dict]:
-    """AdamW's groups: the embeddings, each layer, and everything above,
-    which is new and learns faster.
-    """
+    """AdamW's groups: the embeddings, each layer, and what is new above, learning faster."""
     groups: dict[int, list] = {}
     layers = max(depth_of(name, 0) for name, _ in net.named_parameters())
     for name, parameter in net.named_parameters():

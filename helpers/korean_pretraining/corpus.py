@@ -32,9 +32,9 @@ def as_paths(files: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Pat
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the stripped lines of one file; LF and CRLF, a byte order mark
-    and a missing last newline are all fine.
+    """Yield the stripped lines of one file.
 
+    LF and CRLF, a byte order mark and a missing last newline are all fine.
     Hangul spelled in single letters (NFD, as macOS writes it) is composed to syllables (NFC).
     Raises `CourseError` naming file and line for text that is not UTF-8, and for a broken archive.
     """
@@ -70,8 +70,7 @@ def probable_encoding(line: bytes) -> str:
 
 
 def blank_lines_at_border(path: Path, sample: int = 2000) -> int:
-    """Say how many blank lines end a document: 1,
-    or 2 where a blank line follows every single sentence.
+    """Say how many blank lines end a document: 2 where one follows every sentence, else 1.
 
     Example: "a", "", "b", "", "", "c" -> 2.
     """

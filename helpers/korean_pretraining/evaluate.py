@@ -106,9 +106,7 @@ def read_sentences(
 def draw_masks(
     tokenizer, sentences: list[str], seed: int, share: float, max_length: int
 ) -> list[tuple[list[int], list[int]]]:
-    """(ids, places to mask) of each sentence with a piece to mask,
-    shortest first; or CourseError.
-    """
+    """(ids, places to mask) of each sentence, shortest first; CourseError if there is none."""
     # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on no text.
     encoded = tokenizer([*sentences, ""], truncation=True, max_length=max_length)
     examples = []
@@ -126,8 +124,7 @@ def draw_masks(
 
 
 def fill(model, tokenizer, batch: list[tuple]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put the masks in and let the model score them: [masks, vocabulary],
-    and the right ids [masks].
+    """The model's scores [masks, vocabulary] and the right ids [masks].
 
     batch: rows of `draw_masks`, the longest last.
     """
@@ -176,9 +173,7 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
 
 
 def batches(examples: list, batch_tokens: int) -> Iterable[list]:
-    """Cut examples sorted by length into batches
-    of about `batch_tokens` pieces, padding included.
-    """
+    """Cut examples sorted by length into batches of about `batch_tokens` with padding."""
     batch: list = []
     for example in examples:
         if batch and (len(batch) + 1) * len(example[0]) > batch_tokens:

@@ -13,18 +13,14 @@ WORD = 0xFFFFFFFF  # numbers of 32 bits, kept in int64: torch has no unsigned ar
 
 
 def scramble(x: torch.Tensor) -> torch.Tensor:
-    """Mix the 32 bits of each number so that neighbours have nothing
-    in common (murmur3's finalizer, Appleby 2011).
-    """
+    """Mix the bits of each number (murmur3's 32-bit finalizer, Appleby 2011)."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = (x ^ (x >> shift)) * factor & WORD
     return x ^ (x >> 16)
 
 
 def random_numbers(seed: int, stream: int, places: torch.Tensor, length: int) -> torch.Tensor:
-    """Give uniform numbers in [0, 1) for `places` [batch] of a run: [batch, length],
-    the same on every device.
-    """
+    """Uniform numbers [batch, length] for `places` [batch], the same on every device."""
     rows = scramble(places & WORD ^ (4 * seed + stream) & WORD) ^ (places >> 32)
     columns = torch.arange(length, device=places.device) * 0x9E3779B1 & WORD
     return (scramble(scramble(rows)[:, None] ^ columns) >> 8) * 2.0**-24
@@ -32,8 +28,7 @@ def random_numbers(seed: int, stream: int, places: torch.Tensor, length: int) ->
 
 @dataclass(frozen=True)
 class Masking:
-    """How BERT's input is spoiled: of the chosen pieces `mask_replace_prob` become `[MASK]`,
-    `random_replace_prob` another piece.
+    """How BERT's input is spoiled: shares of the chosen pieces become `[MASK]` or another.
 
     `continues_word` [vocabulary] says which pieces go on inside a word; with `whole_word_mask` a
     word is chosen as a whole.

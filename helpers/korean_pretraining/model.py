@@ -95,16 +95,13 @@ class BertForPreTraining(transformers.BertForPreTraining):
 
 
 def mean_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Average the cross-entropy over the targets that are not -100; zero,
-    not NaN, where there is none.
-    """
+    """Average the cross-entropy over targets that are not -100; zero where there is none."""
     total = cross_entropy(logits.float(), targets, reduction="sum")
     return total / (targets != -100).sum().clamp(min=1)
 
 
 def new_model(tokenizer, **config) -> BertForPreTraining:
-    """Build an untrained BERT for a tokenizer's vocabulary,
-    without dropout (the text is seen about once).
+    """Build an untrained BERT for a tokenizer, without dropout: text is seen about once.
 
     `config` goes to `transformers.BertConfig`. Source for the dropout: Geiping & Goldstein 2022,
     "Cramming", section 4.3.
@@ -118,8 +115,7 @@ def new_model(tokenizer, **config) -> BertForPreTraining:
 
 
 def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> BertForPreTraining:
-    """Start a BERT for a new vocabulary from the first layers of an encoder
-    with another one (vocabulary transfer).
+    """Start a BERT for a new vocabulary from the first layers of another encoder.
 
     Each of our pieces starts as the mean of the old pieces that spell it; positions, segments and
     the chosen layers are copied, and of a masked-LM head its transform. What all word vectors share
@@ -188,8 +184,7 @@ def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
 
 @torch.no_grad()
 def start_at_frequencies(model: BertForPreTraining, counts: torch.Tensor) -> None:
-    """Let an untrained head begin with what needs no reading: how often each piece occurs,
-    `counts` [vocabulary].
+    """Let an untrained head begin with how often each piece occurs: `counts` [vocabulary].
 
     The decoder's bias becomes the log of the frequencies (each piece counted once more, so that
     none is impossible).

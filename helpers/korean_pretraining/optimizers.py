@@ -4,9 +4,7 @@ import torch
 
 
 class Together(torch.optim.Optimizer):
-    """Several optimizers, of different parameters, that step together
-    and look like one to the Trainer.
-    """
+    """Several optimizers, of different parameters, that look like one to the Trainer."""
 
     def __init__(self, *parts: torch.optim.Optimizer):
         self.parts = parts
@@ -26,8 +24,7 @@ class Together(torch.optim.Optimizer):
 
 
 def muon(model, learning_rate: float) -> Together:
-    """Muon for the matrices of the encoder's layers; embeddings, heads, biases
-    and LayerNorms stay with AdamW.
+    """Muon for the matrices of the encoder's layers, AdamW for everything else.
 
     Muon's step is scaled to the size of AdamW's, so that one learning rate serves both.
     Sources: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; Liu et al. 2025, "Muon

@@ -14,9 +14,7 @@ SETTINGS = "settings.json"
 
 
 def check_output(output: Path, settings: dict, resume: bool) -> str | None:
-    """Check the folder against overwriting and mixing runs; give the checkpoint to go on from, if
-    there is one.
-    """
+    """Refuse to overwrite or mix runs; give the checkpoint to go on from, if there is one."""
     record = output / SETTINGS
     if not resume:
         if record.exists() or list(output.glob("*.safetensors")):
@@ -64,8 +62,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def read_log(output: str | os.PathLike) -> list[dict]:
-    """Read a run's log: a row for every `logging_steps` steps, losses averaged and tokens counted
-    over them.
+    """Read a run's log: a row for every `logging_steps` steps, losses averaged over them.
 
     A last line without an end was cut off with its process and is no row.
     """

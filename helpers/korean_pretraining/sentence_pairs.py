@@ -132,8 +132,7 @@ def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -
 
 
 def tokenize_corpus(files: list[Path], tokenizer: Tokenizer, folder: Path) -> None:
-    """Write all token ids to `tokens.bin`, the sentences' offsets in it
-    and the documents' offsets in those as `.npy`.
+    """Write all token ids to `tokens.bin`, offsets of sentences and documents as `.npy`.
 
     Documents without a token are dropped; one of a single token, which cannot be a pair, is read as
     part of the one before.
@@ -203,9 +202,7 @@ def cut_corpus(
 def cut_documents(
     folder: Path, inside_word: np.ndarray, settings: PairSettings, first: int, last: int
 ) -> np.ndarray:
-    """Cut documents `first` to `last`: rows of (document, start of A, start of B, end of B,
-    1 if split inside a sentence).
-    """
+    """Cut documents into rows of (document, start of A, of B, end, 1 if inside a sentence)."""
     sentences = np.load(folder / "sentences.npy", mmap_mode="r")
     documents = np.load(folder / "documents.npy").tolist()
     rows = array("q")
@@ -279,9 +276,7 @@ def exchange_halves(pairs: np.ndarray, settings: PairSettings) -> tuple[np.ndarr
 def write_pairs(
     folder: Path, places: np.ndarray, labels: np.ndarray, settings: PairSettings
 ) -> None:
-    """Write the pairs whose halves lie at `places` [pairs, 4] of the tokens
-    as one Arrow stream file.
-    """
+    """Write the pairs at `places` [pairs, 4] of the tokens as one Arrow stream file."""
     schema = pa.schema(
         {
             "input_ids": pa.list_(pa.int32()),
@@ -301,9 +296,7 @@ def write_pairs(
 
 
 def pair_columns(tokens: BinaryIO, places: np.ndarray, settings: PairSettings) -> list[pa.Array]:
-    """Give `input_ids` and `token_type_ids`
-    of the pairs whose halves lie at `places` [pairs, 4].
-    """
+    """Give `input_ids` and `token_type_ids` of the pairs at `places` [pairs, 4]."""
     lengths = places[:, 1::2] - places[:, ::2]
     offsets = np.concatenate([[0], (lengths.sum(1) + 3).cumsum()])
     cls, separators = offsets[:-1], [offsets[:-1] + lengths[:, 0] + 1, offsets[1:] - 1]

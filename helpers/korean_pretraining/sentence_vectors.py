@@ -45,8 +45,7 @@ def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) 
 
 @torch.inference_mode()
 def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") -> torch.Tensor:
-    """Encode sentences by mean pooling, take the common direction out,
-    scale to length 1: [sentences, hidden].
+    """Mean vectors without their common direction, of length 1: [sentences, hidden].
 
     `prefix` is put before each sentence ("query: " for the e5 family). The mean of all vectors is
     subtracted: e5's cosines all lie between 0.7 and 1, and what all sentences share would otherwise
@@ -97,9 +96,7 @@ def sentences_and_vectors(
 
 
 class SentenceVectorLoss:
-    """1 - cosine between our mean-pooled vector and the teacher's,
-    on `batch_size` sentences drawn for each step.
-    """
+    """1 - cosine of our mean vector and the teacher's, `batch_size` sentences a step."""
 
     def __init__(
         self, sentences: list[str], vectors: torch.Tensor, tokenizer, batch_size: int, seed: int

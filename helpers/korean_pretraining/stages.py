@@ -18,8 +18,7 @@ BUCKET = 50  # batches of single sentences that are sorted by length together
 
 @dataclass(frozen=True)
 class Stage:
-    """A share of the budget, what is read in it (kinds take turns, step by step),
-    and the length of an example.
+    """A share of the budget, what is read in it, by turns, and the length of an example.
 
     Kinds: "pairs" are BERT's sentence pairs; "windows" are the same with no B exchanged and no next
     sentence to judge, so that every piece stands in its own context; "sentences" are whole single
@@ -125,9 +124,7 @@ class TrainingText(torch.utils.data.Dataset):
         return counts
 
     def row(self, key: tuple[str, int], place: int) -> int:
-        """Give the row of the example at a place of the run: each text
-        and epoch has an order of its own.
-        """
+        """Give the row at a place of the run: each text and epoch has its own order."""
         epoch, place = divmod(place, len(self.texts[key]))
         if self.orders.get(key, (-1,))[0] != epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -154,9 +151,7 @@ def by_length(
 def pad_batch(
     examples: list[dict], pad_token_id: int, multiple: int = 1, longest: int | None = None
 ) -> dict[str, torch.Tensor]:
-    """Pad examples of `TrainingText` to their longest, [batch, length], or on to a multiple
-    that is not above `longest`.
-    """
+    """Pad examples to their longest, [batch, length], or on to a multiple up to `longest`."""
     lengths = torch.tensor([len(e["input_ids"]) for e in examples])
     width = int(lengths.max())
     width = min(-(-width // multiple) * multiple, max(width, longest or 10**9))

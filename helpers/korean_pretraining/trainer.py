@@ -17,9 +17,7 @@ WARMUP = 0.05  # of the budget
 
 
 class Budget(TrainerCallback):
-    """Knows how much of the budget is used: gives the learning rate its factor
-    and ends a run given in minutes.
-    """
+    """Knows the share of the budget that is used: sets the rate, ends a run of minutes."""
 
     def __init__(self, minutes: float | None, steps: int | None, seconds: float = 0.0):
         self.minutes, self.steps = minutes, steps
@@ -67,9 +65,7 @@ class PrintLog(TrainerCallback):
 
 
 class PretrainingTrainer(Trainer):
-    """`transformers.Trainer` with masking on the device, a learning rate by budget, the losses
-    apart, and a log in JSON lines.
-    """
+    """`transformers.Trainer` with masks on the device, a rate by budget, a log in JSON."""
 
     def __init__(
         self,

@@ -25,8 +25,7 @@ def train_wordpiece(
     model_max_length: int = 512,
     show_progress: bool = False,
 ) -> BertTokenizerFast:
-    """Learn a cased WordPiece vocabulary from text files and return it
-    as a working `BertTokenizerFast`.
+    """Learn a cased WordPiece vocabulary from text files: a working `BertTokenizerFast`.
 
     `limit_alphabet` is how many different characters may have a piece of their own: Korean writes
     more than 2,000 different syllables, so the library's default of 1,000 turns words with a rarer
@@ -68,9 +67,7 @@ def train_wordpiece(
 
 
 def read_sentences(files: list[Path], counts: Counter[str]) -> Iterator[str]:
-    """Yield every sentence and count its characters; what no blank interrupts
-    for too long is no word to learn from.
-    """
+    """Yield every sentence and count its characters; endless words are left out."""
     for document in read_documents(files):
         for sentence in document:
             counts.update(sentence)
@@ -119,8 +116,7 @@ def _kiwi():
 
 
 def split_morphemes(sentences: Iterable[str]) -> list[str]:
-    """Put a space between the morphemes of each sentence: morphemes first,
-    then WordPiece (the way of ETRI KorBERT).
+    """Put a space between a sentence's morphemes, as ETRI's KorBERT does before WordPiece.
 
     Example: ["이순신은 무신이다."] -> ["이순신 은 무신 이 다 ."]. The letters stay as written
     (Kiwi's spans are used, not its base forms), so syllables in which two morphemes have merged

@@ -231,8 +231,7 @@ def suggestions(
 def recombined(
     model: Any, tokenizer: Any, now: list[list[str]], place: int, top_k: int
 ) -> list[str]:
-    """BERT-Attack's candidates: each piece's best replacements,
-    read from the *unmasked* text, combined.
+    """BERT-Attack's candidates: the pieces' best replacements in the *unmasked* text.
 
     A piece is replaced by one of its own shape (## or not), so that the result is one word, and
     signs stay as they are; the combinations with the highest summed log-probability come first.

@@ -77,9 +77,7 @@ class Canary:
 
 
 def make_canaries(repetitions: Sequence[int], each: int, seed: int) -> list[Canary]:
-    """`each` canaries for every number of repetitions,
-    their kinds taking turns; no name comes twice.
-    """
+    """`each` canaries for every number of repetitions; kinds take turns, names are unique."""
     rng = random.Random(seed)
     names = rng.sample(
         [f"{a}{b}{c}" for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES],

@@ -114,9 +114,7 @@ def spell(tokenizer: Any, ids: Sequence[int]) -> str:
 
 
 def batches(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Yield row numbers in groups of at most BATCH_TOKENS ids, padding included, shortest rows
-    first.
-    """
+    """Yield row numbers, shortest first, in groups of at most BATCH_TOKENS padded ids."""
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     while order:
         size = 1

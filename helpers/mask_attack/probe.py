@@ -34,9 +34,7 @@ def read_table(name: str) -> pd.DataFrame:
 
 
 def cloze(facts: pd.DataFrame, templates: pd.DataFrame) -> pd.DataFrame:
-    """Every fact in every template of its relation: columns `prompt`
-    and `prior` beside the facts'.
-    """
+    """Every fact in every template of its relation: adds columns `prompt` and `prior`."""
     numbered = templates.assign(number=templates.groupby("relation").cumcount() + 1)
     table = facts.merge(numbered, on="relation")
     pairs = zip(table["template"], table["subject"], strict=True)

@@ -1,6 +1,4 @@
-"""huggingface_hub's downloads: no wait without end, hashes compared, one sentence for what goes
-wrong.
-"""
+"""huggingface_hub's downloads: time limits, compared hashes, one sentence for a fault."""
 
 import hashlib
 import warnings
