@@ -16,8 +16,8 @@ class EntityBert(HeadOnEncoder):
     Starts from any BERT, RoBERTa or ELECTRA; `save_pretrained` and `from_pretrained` keep the
     variant and all weights.
     The entity embedding begins at zero, so that at first the model computes what the pretrained
-    BERT computes; it is added, not multiplied, so its gradient is not zero. Row 0 (no entity) stays
-    zero.
+    BERT computes; it is added, so its gradient is that of the token's input vector. Row 0 (no
+    entity) stays zero.
     Raises CourseError for an unknown variant.
     Sources: Wu & He 2019, "R-BERT", https://arxiv.org/abs/1905.08284 (pooling 'cls+means'); Baldini
     Soares et al. 2019, "Matching the Blanks", https://arxiv.org/abs/1906.03158 ('starts').
