@@ -7,9 +7,10 @@
 """
 
 from helpers.similarity_chatbot.chatbot import (
+    ASK,
     UNKNOWN,
     SimilarityChatbot,
-    best_threshold,
+    careful_threshold,
     course_chatbot,
     talk,
 )
