@@ -246,8 +246,8 @@ def test_thresholds_are_learned_from_both_kinds():
     encoder = given_vectors(right=[1.0, 0.0], other=[-1.0, 0.0], **vectors)
     chatbot = sc.SimilarityChatbot(["right", "other"], ["가", "나"], encoder)
     asked, rows = ["90", "80", "70", "60", "50"], [0, 0, 0, 1, 0]
-    learned = chatbot.learn_thresholds(asked, rows, ["10", "20", "30", "80"])
-    # Below .65 lies a mistake; two of three hopeless ones lie below .3.
+    learned = chatbot.learn_thresholds(asked, rows, ["10", "20", "30", "80", "90"])
+    # Below .65 lies a mistake; half of the hopeless ones lies below .3.
     assert learned == (chatbot.ask_from, chatbot.threshold) == pytest.approx((0.3, 0.65), abs=1e-6)
     chatbot.learn_thresholds(asked, rows, ["90"] * 3)
     assert chatbot.ask_from == chatbot.threshold  # never above it
@@ -522,6 +522,31 @@ def test_the_trainer_adds_the_weighted_teacher_to_the_contrast():
 def test_training_needs_two_groups(encoder, groups):
     with pytest.raises(CourseError, match="무리"):
         sc.train_contrastive(encoder, groups, steps=1)
+
+
+def test_mistakes_become_positives_and_hard_negatives():
+    encoder = given_vectors(
+        가=[1.0, 0.0], 나=[0.0, 1.0], 다=[-1.0, 0.0], like_나=[0.1, 0.9], trap=[-0.9, 0.1]
+    )
+    chatbot = sc.SimilarityChatbot(list("가나다"), list("123"), encoder)
+    groups = sc.groups_from_mistakes(chatbot, {"like_나": "가"}, ["trap"])
+    assert groups == [["가", "like_나"], ["나"], ["다"], ["trap"]]
+    chatbot = sc.SimilarityChatbot(list("가나다"), list("123"), encoder)
+    assert sc.groups_from_mistakes(chatbot, {"like_나": "나"}, []) == [["나", "like_나"]]
+    with pytest.raises(CourseError, match="저장한 질문에 없습니다"):
+        sc.groups_from_mistakes(chatbot, {"like_나": "라"}, [])
+
+
+def test_an_encoder_learns_from_its_mistakes(encoder):
+    stored = QUESTIONS[:12]
+    chatbot = sc.SimilarityChatbot(stored, stored, encoder)
+    mine = {"비밀 암호는 만능 열쇠": stored[1], "초록 사과 세 개": stored[5]}
+    groups = sc.groups_from_mistakes(chatbot, mine, ["보라색 코끼리"])
+    taught = sc.train_contrastive(encoder, groups, steps=60, learning_rate=2e-3)
+    after = sc.SimilarityChatbot(stored, stored, taught)
+    assert [after.search([s], 1)[0][0].question for s in mine] == list(mine.values())
+    trap = (bot.search(["보라색 코끼리"], 1)[0][0].score for bot in (chatbot, after))
+    assert next(trap) > next(trap)
 
 
 # --- the terminal, the data, the shipped encoder -------------------------------------------------

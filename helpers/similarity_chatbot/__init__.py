@@ -32,5 +32,6 @@ from helpers.similarity_chatbot.tables import read_table
 from helpers.similarity_chatbot.training import (
     ContrastiveTrainer,
     contrastive_loss,
+    groups_from_mistakes,
     train_contrastive,
 )

@@ -19,7 +19,7 @@ from helpers.similarity_chatbot.tables import read_table
 UNKNOWN = "잘 모르겠어요. 다르게 물어봐 주시겠어요?"
 ASK = "혹시 이 질문인가요?"
 OFFERED = 3  # stored questions that are shown with ASK
-WRONG, REFUSED = 0.02, 2 / 3  # what `learn_thresholds` allows and wants
+WRONG = 0.02  # the share of its answers that may be wrong where the threshold is learned
 
 
 class Match(NamedTuple):
@@ -117,12 +117,12 @@ class SimilarityChatbot:
     ) -> tuple[float, float]:
         """Set `ask_from` and `threshold` from queries with a known right row and hopeless ones.
 
-        The threshold is `careful_threshold`; below `ask_from` lie two thirds of the hopeless ones.
+        The threshold is `careful_threshold`; below `ask_from` lies half of the hopeless ones.
         """
         scores = self.scores(queries)
         right = scores.argmax(axis=1) == np.asarray(rows)
         self.threshold = careful_threshold(scores.max(axis=1), right)
-        lower = float(np.quantile(self.scores(unanswerable).max(axis=1), REFUSED))
+        lower = float(np.median(self.scores(unanswerable).max(axis=1)))
         self.ask_from = min(lower, self.threshold)
         return self.ask_from, self.threshold
 
