@@ -147,7 +147,10 @@ def chat(
         typer.Option(help="자신의 질문과 답: question과 answer 열이 있는 TSV(또는 .csv) 파일."),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="이 점수(cosine)보다 낮으면 모른다고 답합니다.")
+        float | None, typer.Option(help="이 점수(cosine)부터 답합니다. 더 낮으면 모른다고 합니다.")
+    ] = None,
+    ask_from: Annotated[
+        float | None, typer.Option(help="이 점수부터는 '혹시 이 질문인가요?' 하고 되묻습니다.")
     ] = None,
 ) -> None:
     """질문을 한 줄씩 읽고 답합니다. Ctrl-D나 Ctrl-C로 끝냅니다."""
@@ -165,11 +168,13 @@ def chat(
     texts = [[row[column] for row in rows] for column in ("question", "answer")]
     sentence_encoder = load_sentence_encoder(encoder)
     if not rows or threshold is None:
-        chatbot = course_chatbot(sentence_encoder)
-        threshold = chatbot.threshold if threshold is None else threshold
-    if rows:  # with the course's threshold, unless one is given: there are no queries to learn from
-        chatbot = SimilarityChatbot(*texts, sentence_encoder)
-    chatbot.threshold = threshold
+        course = course_chatbot(sentence_encoder)
+        threshold = course.threshold if threshold is None else threshold
+        ask_from = course.ask_from if ask_from is None else ask_from
+    # A chatbot of one's own has the course's thresholds, unless they are given: there are no
+    # queries to learn from.
+    chatbot = SimilarityChatbot(*texts, sentence_encoder) if rows else course
+    chatbot.threshold, chatbot.ask_from = threshold, ask_from
     talk(chatbot)
 
 

@@ -75,7 +75,7 @@ def is_current(folder: Path, stamp: str) -> bool:
 
 
 def write_chat(folder: Path) -> None:
-    """chat.json (questions, answers, threshold, a map of two axes) and vectors.bin, float32 rows.
+    """chat.json (questions, answers, thresholds, a map of two axes) and vectors.bin, float32 rows.
 
     The vectors are those of the int8 model, which the browser uses too.
     """
@@ -92,6 +92,7 @@ def write_chat(folder: Path) -> None:
         "questions": chatbot.questions,
         "answers": chatbot.answers,
         "threshold": round(chatbot.threshold, 4),
+        "ask_from": round(chatbot.ask_from, 4),
         "map": {
             "mean": rounded(mean),
             "axes": [rounded(axis) for axis in axes],

@@ -205,9 +205,13 @@ def test_error_is_a_sentence_and_a_long_text_is_cut():
     assert "JupyterLab이나 Colab" in repr(view)
 
 
-def chat_window(threshold=0.5):
+def chat_window(threshold=0.5, **options):
     table = {"이름?": [("이름이 뭐야?", "버티예요.", 0.9), ("몇 살이야?", "없어요.", 0.3)], "?": []}
-    return chat.ChatWindow(table.__getitem__, threshold, unknown="모릅니다.")
+    return chat.ChatWindow(table.__getitem__, threshold, unknown="모릅니다.", **options)
+
+
+def offered(window):
+    return [b.description for b in window._offers if b.layout.display != "none"]
 
 
 def test_chat_shows_answers_and_their_source():
@@ -225,7 +229,8 @@ def test_chat_threshold_judges_the_whole_conversation():
     window.send("이름?")
     window.send("?")
     assert window._shown.value.count("모릅니다.") == 1  # nothing was found for the second
-    window._threshold.value = 0.95
+    window._thresholds.value = (0.95, 0.95)
+    assert not offered(window)
     assert window._shown.value.count("모릅니다.") == 2
     assert (
         "가장 가까운 질문: 0.900" in window._shown.value and "버티예요." not in window._shown.value
@@ -252,6 +257,34 @@ def test_chat_retry_after_not_knowing_begins_with_the_best_candidate():
         shown.append([a for a in ("모릅니다.", "버티예요.", "없어요.") if a in window._shown.value])
         window.retry()
     assert shown == [["모릅니다."], ["버티예요."], ["없어요."], ["버티예요."]]
+
+
+def test_chat_asks_back_between_the_thresholds_and_answers_what_is_chosen():
+    window = chat_window(threshold=0.95, ask_from=0.5)
+    assert not offered(window)
+    window.send("이름?")
+    assert "혹시 이 질문인가요?" in window._shown.value
+    assert "버티예요." not in window._shown.value and "모릅니다." not in window._shown.value
+    assert offered(window) == ["이름이 뭐야?", "몇 살이야?"]  # two candidates, no third button
+    window._offers[1].click()
+    assert "없어요." in window._shown.value and "0.300 · 몇 살이야?" in window._shown.value
+    assert not offered(window) and len(window.turns) == 1
+    window.send("?")  # nothing was found: nothing to ask
+    assert "모릅니다." in window._shown.value and not offered(window)
+
+
+def test_chat_zones_meet_at_the_thresholds_and_follow_the_slider():
+    for score, expected in ((0.7, "answer"), (0.69, "ask"), (0.4, "ask"), (0.39, "unknown")):
+        window = chat.ChatWindow(lambda _query, s=score: [("가", "나", s)], 0.7, ask_from=0.4)
+        assert window.zone([chat.Candidate("가", "나", score)]) == expected
+    window.send("가")
+    window._thresholds.value = (0.2, 0.6)
+    assert offered(window) == ["가"]
+    window._thresholds.value = (0.2, 0.3)
+    assert "0.390 · 가" in window._shown.value and not offered(window)
+    for odd in ({"threshold": 1.005}, {"threshold": -0.4}, {"threshold": 0.4, "ask_from": 0.6}):
+        lower, upper = chat.ChatWindow(lambda _query: [], **odd)._thresholds.value
+        assert 0 <= lower <= upper <= 1
 
 
 def test_chat_escapes_everything_and_ignores_blanks():

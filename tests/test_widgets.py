@@ -51,6 +51,7 @@ CHAT_CELL = """\
 from helpers.views.chat import ChatWindow
 
 table = {"이름이 뭐야?": "버티예요.", "몇 살이야?": "나이가 없어요."}
+table["<img src=x>"] = "그림이 아니에요."
 
 
 def search(query):
@@ -58,7 +59,7 @@ def search(query):
     return sorted(scored, key=lambda row: -row[2])
 
 
-ChatWindow(search, threshold=0.7)"""
+ChatWindow(search, threshold=0.7, ask_from=0.2)"""
 
 
 REAL_CHAT_CELL = """\
@@ -68,7 +69,11 @@ from helpers.views.chat import ChatWindow
 
 be_quiet("local")
 chatbot = course_chatbot(load_sentence_encoder())
-ChatWindow(lambda query: [match[:3] for match in chatbot.search([query])[0]], chatbot.threshold)"""
+ChatWindow(
+    lambda query: [match[:3] for match in chatbot.search([query])[0]],
+    chatbot.threshold,
+    ask_from=chatbot.ask_from,
+)"""
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +239,28 @@ def test_chat_window_answers_on_enter(run_cell):
     assert page.title() != "attacked"
 
 
+def test_chat_window_asks_back_and_takes_an_offer_with_the_keyboard(run_cell):
+    page = run_cell(CHAT_CELL)
+    output = page.locator(".jp-OutputArea")
+    box = output.locator("input[type=text]").first
+    shown = output.locator(".widget-html-content").first
+    box.press_sequentially("이름을 말해")  # between the two thresholds
+    box.press("Enter")
+    expect(shown).to_contain_text("혹시 이 질문인가요?")
+    offers = output.locator("button:visible", has_text="?")
+    expect(offers).to_have_text(["이름이 뭐야?", "몇 살이야?"])
+    expect(output.get_by_role("button", name="<img src=x>")).to_be_visible()  # as text
+    assert output.locator("img").count() == 0
+    box.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(offers.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(shown).to_contain_text("나이가 없어요.")
+    expect(shown).not_to_contain_text("혹시 이 질문인가요?")
+    expect(offers).to_have_count(0)
+    expect(box).to_be_focused()  # and one can go on typing
+
+
 TASKS_CELL = """\
 from helpers.views.tasks import TaskExplorer
 
@@ -295,7 +322,7 @@ def test_the_course_chatbot_answers_and_is_photographed_for_the_readme(run_cell,
         box.press("Enter")
         expect(shown).to_contain_text(query)
     expect(shown).to_contain_text("이름이 뭐야?")
-    expect(shown).to_contain_text("잘 모르겠습니다")
+    expect(shown).to_contain_text("잘 모르겠어요")
     output.get_by_text("마지막 질문의 후보").click()
     expect(output.get_by_role("table")).to_be_visible()
     page.add_style_tag(content=".Toastify { display: none }")  # JupyterLab's offer of its news

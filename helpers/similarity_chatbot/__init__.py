@@ -7,9 +7,10 @@
 """
 
 from helpers.similarity_chatbot.chatbot import (
+    ASK,
     UNKNOWN,
     SimilarityChatbot,
-    best_threshold,
+    careful_threshold,
     course_chatbot,
     talk,
 )
@@ -31,5 +32,6 @@ from helpers.similarity_chatbot.tables import read_table
 from helpers.similarity_chatbot.training import (
     ContrastiveTrainer,
     contrastive_loss,
+    groups_from_mistakes,
     train_contrastive,
 )

@@ -1,4 +1,4 @@
-"""Answer with the answer of the most similar stored question, or say that none is known."""
+"""Answer with the answer of the most similar stored question, ask back, or say it is unknown."""
 
 import json
 import os
@@ -16,7 +16,10 @@ from helpers.resources import data_path
 from helpers.similarity_chatbot.encoder import SentenceEncoder, unit
 from helpers.similarity_chatbot.tables import read_table
 
-UNKNOWN = "잘 모르겠습니다. 다른 말로 다시 물어봐 주십시오."
+UNKNOWN = "잘 모르겠어요. 다르게 물어봐 주시겠어요?"
+ASK = "혹시 이 질문인가요?"
+OFFERED = 3  # stored questions that are shown with ASK
+WRONG = 0.02  # the share of its answers that may be wrong where the threshold is learned
 
 
 class Match(NamedTuple):
@@ -29,18 +32,24 @@ class Match(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the chatbot says, and why: the best match, and whether its score was high enough."""
+    """What the chatbot says, and why: the best match, and whether its score was high enough.
+
+    suggestions: the stored questions that are meant by ASK, best first; else none.
+    """
 
     answer: str
     question: str
     score: float
     known: bool
+    suggestions: tuple[str, ...] = ()
 
 
 class SimilarityChatbot:
     """Answer with the stored answer of the most similar stored question.
 
-    threshold: below this cosine it says that it does not know; `learn_threshold` finds one.
+    threshold: from this cosine on it answers. ask_from: below the threshold but from this cosine on
+    it asks back with the best questions (None: never). Below both it says that it does not know.
+    `learn_thresholds` finds the two.
     Raises CourseError for lists of different lengths or without a question.
     """
 
@@ -53,6 +62,7 @@ class SimilarityChatbot:
         encoder: SentenceEncoder,
         threshold: float = 0.0,
         *,
+        ask_from: float | None = None,
         vectors: np.ndarray | None = None,
     ):
         self.questions, self.answers = list(questions), list(answers)
@@ -61,7 +71,7 @@ class SimilarityChatbot:
                 f"질문은 {len(self.questions)}개, 답은 {len(self.answers)}개입니다. "
                 "질문마다 답을 하나씩, 한 쌍 이상 주십시오."
             )
-        self.encoder, self.threshold = encoder, threshold
+        self.encoder, self.threshold, self.ask_from = encoder, threshold, ask_from
         self.vectors = self.unit_vectors(self.questions) if vectors is None else vectors
 
     def unit_vectors(self, sentences: Sequence[str]) -> np.ndarray:
@@ -91,24 +101,30 @@ class SimilarityChatbot:
         return found
 
     def answer(self, query: str) -> Reply:
-        """Answer one query; below the threshold, or where nothing can be read, say so."""
-        (match,) = self.search([query], top_k=1)[0]
-        known = match.score >= self.threshold and bool(self.encoder.readable([query])[0])
-        return Reply(match.answer if known else UNKNOWN, match.question, match.score, known)
+        """Answer one query, or ask back; what is too far or cannot be read is unknown."""
+        matches = self.search([query], top_k=OFFERED)[0]
+        best = matches[0]
+        readable = bool(self.encoder.readable([query])[0])
+        if readable and best.score >= self.threshold:
+            return Reply(best.answer, best.question, best.score, True)
+        if readable and self.ask_from is not None and best.score >= self.ask_from:
+            offered = tuple(match.question for match in matches)
+            return Reply(ASK, best.question, best.score, False, offered)
+        return Reply(UNKNOWN, best.question, best.score, False)
 
-    def learn_threshold(
+    def learn_thresholds(
         self, queries: Sequence[str], rows: Sequence[int], unanswerable: Sequence[str]
-    ) -> float:
-        """Set the threshold that serves queries with a known right row and hopeless ones best.
+    ) -> tuple[float, float]:
+        """Set `ask_from` and `threshold` from queries with a known right row and hopeless ones.
 
-        Best is the largest sum of two shares: queries answered and right, hopeless ones refused.
+        The threshold is `careful_threshold`; below `ask_from` lies half of the hopeless ones.
         """
         scores = self.scores(queries)
         right = scores.argmax(axis=1) == np.asarray(rows)
-        self.threshold = best_threshold(
-            scores.max(axis=1), right, self.scores(unanswerable).max(axis=1)
-        )
-        return self.threshold
+        self.threshold = careful_threshold(scores.max(axis=1), right)
+        lower = float(np.median(self.scores(unanswerable).max(axis=1)))
+        self.ask_from = min(lower, self.threshold)
+        return self.ask_from, self.threshold
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write vectors (safetensors), texts and the encoder's fingerprint (JSON)."""
@@ -118,6 +134,7 @@ class SimilarityChatbot:
         index = {
             "encoder": self.encoder.fingerprint(),
             "threshold": self.threshold,
+            "ask_from": self.ask_from,
             "questions": self.questions,
             "answers": self.answers,
         }
@@ -136,6 +153,8 @@ class SimilarityChatbot:
             vectors = load_file(folder / cls.VECTORS)["vectors"]
             texts = index["questions"], index["answers"]
             same, threshold = index["encoder"] == encoder.fingerprint(), float(index["threshold"])
+            ask_from = index.get("ask_from")  # an index of earlier versions has none
+            ask_from = None if ask_from is None else float(ask_from)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CourseError(
                 f"'{folder}'의 색인(index)을 읽을 수 없습니다. 챗봇을 다시 만들어 저장하십시오."
@@ -150,25 +169,25 @@ class SimilarityChatbot:
                 f"'{folder}'의 질문은 {len(texts[0])}개인데 벡터는 {len(vectors)}개입니다. "
                 "챗봇을 다시 만들어 저장하십시오."
             )
-        return cls(*texts, encoder, threshold, vectors=vectors)
+        return cls(*texts, encoder, threshold, ask_from=ask_from, vectors=vectors)
 
 
-def best_threshold(scores: np.ndarray, right: np.ndarray, hopeless: np.ndarray) -> float:
-    """best_threshold([.9, .6, .5], [True, True, False], [.4, .55]) -> 0.575, between .55 and .6
+def careful_threshold(scores: np.ndarray, right: np.ndarray, wrong: float = WRONG) -> float:
+    """careful_threshold([.9, .6, .5], [True, True, False]) -> 0.55, between .6 and .5
 
-    scores: best cosine of each answerable query; right: was the best match the right one;
-    hopeless: best cosine of each query without an answer. See `learn_threshold` for what is best.
+    scores: best cosine of each answerable query; right: was the best match the right one. The
+    lowest threshold, so the largest coverage, at which at most `wrong` of the answers are wrong.
     """
-    scores, right, hopeless = map(np.asarray, (scores, right, hopeless))
-    steps = np.unique(np.concatenate([scores, hopeless, [-1, 1]]))
-    candidates = (steps[:-1] + steps[1:]) / 2
-    answered = ((scores[:, None] >= candidates) & right[:, None]).mean(axis=0)
-    refused = (hopeless[:, None] < candidates).mean(axis=0)
-    return float(candidates[np.argmax(answered + refused)])
+    scores, right = np.asarray(scores), np.asarray(right, dtype=bool)
+    steps = np.unique([*scores, -1, 1.01])
+    candidates = (steps[:-1] + steps[1:]) / 2  # at the last one nothing is answered
+    answered = scores[:, None] >= candidates
+    mistakes = (answered & ~right[:, None]).sum(axis=0)
+    return float(candidates[np.argmax(mistakes <= wrong * answered.sum(axis=0))])
 
 
 def course_chatbot(encoder: SentenceEncoder) -> SimilarityChatbot:
-    """The chatbot over the course's own pairs, its threshold learned from the course's queries."""
+    """The chatbot over the course's own pairs, its thresholds learned from the course's queries."""
     folder = data_path("chatbot-pairs").parent
     pairs = read_table(folder / "qa.tsv", "id", "question", "answer")
     queries = read_table(folder / "queries.tsv", "query", "id")
@@ -177,7 +196,7 @@ def course_chatbot(encoder: SentenceEncoder) -> SimilarityChatbot:
     chatbot = SimilarityChatbot(
         [pair["question"] for pair in pairs], [pair["answer"] for pair in pairs], encoder
     )
-    chatbot.learn_threshold(
+    chatbot.learn_thresholds(
         [query["query"] for query in queries],
         [rows[query["id"]] for query in queries],
         [query["query"] for query in hopeless],
@@ -186,15 +205,23 @@ def course_chatbot(encoder: SentenceEncoder) -> SimilarityChatbot:
 
 
 def talk(chatbot: SimilarityChatbot) -> None:
-    """Read queries from the terminal or a pipe, a line each, and print the answers to the end."""
+    """Read queries from the terminal or a pipe, a line each, and print the answers to the end.
+
+    Where the chatbot has asked back, the number of a question stands for the question.
+    """
     typed = sys.stdin.isatty()
     if typed:
-        print("질문을 쓰고 Enter를 누르십시오. 끝내려면 Ctrl-D나 Ctrl-C를 누르십시오.")
+        print("질문을 쓰고 Enter를 누르십시오. 챗봇이 되물으면 번호로 골라도 됩니다.")
+        print("끝내려면 Ctrl-D나 Ctrl-C를 누르십시오.")
+    offered: dict[str, str] = {}
     try:
         while True:
             query = input("> " if typed else "").strip()
             if query:
-                reply = chatbot.answer(query)
-                print(f"{reply.answer}\n    [{reply.score:.3f}] {reply.question}", flush=True)
+                reply = chatbot.answer(offered.get(query, query))
+                offered = {str(i): text for i, text in enumerate(reply.suggestions, start=1)}
+                numbered = [f"{i}. {text}" for i, text in offered.items()]
+                found = "\n            ".join(numbered) or reply.question
+                print(f"{reply.answer}\n    [{reply.score:.3f}] {found}", flush=True)
     except (EOFError, KeyboardInterrupt):
-        print("\n안녕히 가십시오." if typed else "안녕히 가십시오.")
+        print("\n안녕히 가세요." if typed else "안녕히 가세요.")

@@ -12,6 +12,7 @@ from transformers import Trainer, TrainerCallback
 
 from helpers import CourseError
 from helpers.runs import train_quietly
+from helpers.similarity_chatbot.chatbot import SimilarityChatbot
 from helpers.similarity_chatbot.encoder import SentenceEncoder
 
 
@@ -71,6 +72,32 @@ def train_contrastive(
     )
     forget_training(encoder)
     return encoder
+
+
+def groups_from_mistakes(
+    chatbot: SimilarityChatbot, paraphrases: Mapping[str, str], traps: Sequence[str]
+) -> list[list[str]]:
+    """groups_from_mistakes(chatbot, {"넌 몇 년생?": "몇 살이야?"}, ["몇 살에 졸업해?"])
+    -> [["몇 살이야?", "넌 몇 년생?"], ["몇 살에 졸업해?"]]
+
+    One's own sentences as groups for `train_contrastive`. paraphrases: sentence -> the stored
+    question it means, its positive. traps: sentences that mean no stored question. A trap and every
+    question that is wrongly found first are groups of their own: hard negatives, as long as a batch
+    holds all groups.
+    Raises CourseError for a paraphrase of a question that is not stored.
+    """
+    if unknown := [
+        question for question in paraphrases.values() if question not in chatbot.questions
+    ]:
+        raise CourseError(
+            f"'{unknown[0]}'은(는) 저장한 질문에 없습니다. 질문 목록에 있는 그대로 쓰십시오."
+        )
+    groups: dict[str, list[str]] = {}
+    for sentence, question in paraphrases.items():
+        groups.setdefault(question, [question]).append(sentence)
+    for (found,) in chatbot.search([*paraphrases, *traps], top_k=1):
+        groups.setdefault(found.question, [found.question])
+    return [*groups.values(), *([trap] for trap in traps)]
 
 
 def contrastive_batch(

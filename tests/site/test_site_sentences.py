@@ -47,6 +47,25 @@ def test_the_chatbot_answers_as_pythons(demo, encoder):
                 assert abs(found["score"] - expected.score) < 1e-3
     threshold = float(page.locator("input[type=range]").input_value())
     assert threshold == pytest.approx(chatbot.threshold, abs=0.006)  # the slider's steps
+    lower = page.evaluate("async () => (await window.demo).chat.ask_from")
+    assert lower == pytest.approx(chatbot.ask_from, abs=1e-3)
+
+
+def test_chat_asks_back_and_takes_an_offer_with_the_keyboard(demo):
+    page = demo("chat")
+    box, shown = page.get_by_label("질문", exact=True), page.get_by_role("log")
+    box.press_sequentially("어디가 아파?")
+    box.press("Enter")
+    expect(shown).to_contain_text("혹시 이 질문인가요?")
+    offers = page.locator(".demo-row button", has_text=re.compile("아파"))
+    expect(offers).to_have_count(3)
+    second = offers.nth(1).inner_text()
+    offers.nth(1).focus()
+    page.keyboard.press("Enter")
+    expect(shown).to_contain_text(f" · {second}")
+    expect(shown).not_to_contain_text("혹시 이 질문인가요?")
+    expect(offers).to_have_count(0)
+    expect(box).to_be_focused()
 
 
 def test_chat_with_the_keyboard(demo):
@@ -62,10 +81,10 @@ def test_chat_with_the_keyboard(demo):
     slider = page.locator("input[type=range]")
     slider.focus()
     page.keyboard.press("End")  # a threshold of 1: it knows nothing
-    expect(shown.locator(".demo-reply").last).to_contain_text("잘 모르겠습니다")
+    expect(shown.locator(".demo-reply").last).to_contain_text("잘 모르겠어요")
     expect(shown.locator(".demo-reply").last).to_contain_text("가장 가까운 질문")
     page.keyboard.press("Home")
-    expect(shown.locator(".demo-reply").last).not_to_contain_text("잘 모르겠습니다")
+    expect(shown.locator(".demo-reply").last).not_to_contain_text("잘 모르겠어요")
     page.get_by_text("마지막 질문의 후보").click()
     expect(page.locator(".demo-table tr")).to_have_count(6)
     before = shown.locator(".demo-reply").last.inner_text()

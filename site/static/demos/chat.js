@@ -3,7 +3,9 @@ import { dot, element, loadChat, place } from "./common.js";
 
 const LIMIT = 300; // characters of a message that are shown
 const TURNS = 50; // messages that are kept
-const UNKNOWN = "잘 모르겠습니다. 다른 말로 다시 물어봐 주십시오.";
+const UNKNOWN = "잘 모르겠어요. 다르게 물어봐 주시겠어요?";
+const ASK = "혹시 이 질문인가요?";
+const OFFERED = 3; // questions that are offered where it asks back
 const clip = (text) => (text.length <= LIMIT ? text : `${text.slice(0, LIMIT - 1)}…`);
 
 /** The best questions of a query: [{question, answer, score}], best first; [] if nothing can be read. */
@@ -20,20 +22,26 @@ export function search(chat, vectors, query, top = 5) {
     .slice(0, top);
 }
 
-/** The answer of a turn, and in one line where it comes from. */
-export function reply(candidates, retries, threshold) {
+/** Whether the thresholds let a query be answered ("answer"), asked back ("ask") or neither ("unknown"). */
+export function zone(candidates, lower, upper) {
+  const score = candidates.length ? candidates[0].score : -1;
+  return score >= upper ? "answer" : score >= lower ? "ask" : "unknown";
+}
+
+/** The answer of a turn, and in one line where it comes from; chosen: the reader's candidate or null. */
+export function reply(candidates, chosen, lower, upper) {
   if (!candidates.length) return [UNKNOWN, "후보가 없습니다"];
-  const known = candidates[0].score >= threshold;
-  const { answer, question, score } =
-    candidates[Math.max(0, retries - (known ? 0 : 1)) % candidates.length];
+  const where = zone(candidates, lower, upper);
+  const { answer, question, score } = candidates[chosen ?? 0];
   const source = `${score.toFixed(3)} · ${question}`;
-  return known || retries ? [answer, source] : [UNKNOWN, `가장 가까운 질문: ${source}`];
+  if (chosen !== null || where === "answer") return [answer, source];
+  return [where === "ask" ? ASK : UNKNOWN, `가장 가까운 질문: ${source}`];
 }
 
 export async function start() {
   const root = place("chat");
   const [encode, chat, vectors] = await loadChat(root);
-  let turns = []; // {query, candidates, retries}
+  let turns = []; // {query, candidates, chosen}
 
   const shown = element("div", { class: "demo-chat", tabindex: 0, role: "log", "aria-label": "대화" });
   const typed = element("input", {
@@ -74,7 +82,13 @@ export async function start() {
     threshold,
     value,
   );
-  root.append(shown, form, slider, candidates);
+  const offers = element("div", { class: "demo-row" });
+  root.append(shown, offers, form, slider, candidates);
+
+  function take(number) {
+    choose(number);
+    typed.focus(); // the button with the focus is gone
+  }
 
   async function send(event) {
     event.preventDefault();
@@ -82,19 +96,34 @@ export async function start() {
     if (!query) return;
     typed.value = "";
     const found = search(chat, vectors, await encode(query));
-    turns = [...turns, { query, candidates: found, retries: 0 }].slice(-TURNS);
+    turns = [...turns, { query, candidates: found, chosen: null }].slice(-TURNS);
     draw();
   }
 
   function retry() {
-    turns.at(-1).retries += 1;
+    const { candidates, chosen } = turns.at(-1);
+    const answered = chosen === null && zone(candidates, lower(), upper()) === "answer" ? 0 : chosen;
+    choose(answered === null ? 0 : (answered + 1) % candidates.length);
+  }
+
+  function choose(number) {
+    turns.at(-1).chosen = number;
     draw();
+  }
+
+  // The slider moves the upper threshold; the lower one never lies above it.
+  function upper() {
+    return Number(threshold.value);
+  }
+
+  function lower() {
+    return Math.min(chat.ask_from, upper());
   }
 
   function draw() {
     value.textContent = Number(threshold.value).toFixed(2);
-    const messages = turns.flatMap(({ query, candidates, retries }) => {
-      const [answer, source] = reply(candidates, retries, Number(threshold.value));
+    const messages = turns.flatMap(({ query, candidates, chosen }) => {
+      const [answer, source] = reply(candidates, chosen, lower(), upper());
       return [
         element("div", { class: "demo-query" }, clip(query)),
         element("div", { class: "demo-reply" }, clip(answer), element("small", {}, clip(source))),
@@ -103,6 +132,12 @@ export async function start() {
     shown.replaceChildren(...messages);
     shown.scrollTop = shown.scrollHeight;
     const last = turns.at(-1)?.candidates ?? [];
+    const asks = turns.at(-1)?.chosen === null && zone(last, lower(), upper()) === "ask";
+    offers.replaceChildren(
+      ...(asks ? last.slice(0, OFFERED) : []).map(({ question }, i) =>
+        element("button", { type: "button", onclick: () => take(i) }, clip(question)),
+      ),
+    );
     again.disabled = !last.length;
     const cells = (name, row) => element("tr", {}, ...row.map((text) => element(name, {}, text)));
     const rows = last.map(({ question, answer, score }, i) =>
