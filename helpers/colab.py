@@ -22,13 +22,23 @@ CELL = """\
 import os
 import subprocess
 import sys
+import tempfile
 
 if "google.colab" in sys.modules:
     address = "{address}"
     folder = address.rsplit("/", 1)[-1]
     if not os.path.exists("helpers/colab.py"):
         if not os.path.exists(folder):
-            subprocess.run(["git", "clone", "--depth=1", address, folder], check=True)
+            with tempfile.TemporaryDirectory(dir=".") as unfinished:
+                copy = os.path.join(unfinished, folder)
+                git = ["git", "clone", "--quiet", "--depth=1", address, copy]
+                if subprocess.run(git).returncode:
+                    error = ConnectionError(
+                        "저장소를 가져오지 못했으니 네트워크를 확인하고 이 셀을 다시 실행하십시오."
+                    )
+                    error._render_traceback_ = lambda: [f"오류: {{error}}"]
+                    raise error
+                os.rename(copy, folder)
         os.chdir(folder)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

@@ -1,5 +1,6 @@
 """`python -m helpers doctor`: is this machine ready for the course? Bug reports paste its lines."""
 
+import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -112,6 +113,12 @@ def free_memory() -> Line:
 def free_disk() -> Line:
     free = shutil.disk_usage(ROOT).free / GIB
     found = f"남은 디스크 {free:.1f} GiB"
+    if not os.access(ROOT, os.W_OK):
+        return (
+            FAIL,
+            f"{ROOT}에 쓸 수 없음",
+            "저장소를 자신의 폴더에 복사하여 그곳에서 실행하십시오.",
+        )
     if free < 1:
         return FAIL, found, "디스크에서 5 GiB 이상을 비우십시오."
     if free < 5:

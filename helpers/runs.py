@@ -52,13 +52,20 @@ def train_quietly(
 
 
 def make_folder(folder: str | os.PathLike) -> None:
-    """Make a folder for a result, before the minutes of training, or raise CourseError."""
+    """Make a folder for a result, before the minutes of training, or raise CourseError.
+
+    One that is there already but takes no files is refused too.
+    """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CourseError(
             f"'{folder}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
         ) from error
+    if not os.access(folder, os.W_OK):
+        raise CourseError(
+            f"'{folder}' 폴더에 쓸 권한이 없습니다. 자신이 쓸 수 있는 다른 폴더를 주십시오."
+        )
 
 
 def weights_of(model: str | os.PathLike) -> str:

@@ -229,7 +229,7 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     empty.mkdir()
     cell = colab.colab_cell().replace(address, repository_url)
     done = run_python(IN_COLAB, stdin=cell, cwd=empty)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")  # git clone says nothing
     first, second = json.loads(done.stdout.splitlines()[-1])
 
     clone = empty / "origin"
@@ -246,6 +246,40 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     assert constraints[0] == "torch==2.5.0+cu124"
     assert f"numpy>={np.__version__}" in constraints  # nothing is downgraded
     assert second["calls"] == []
+
+
+# In IPython, as Colab runs it: the first clone breaks off half-way, the second is git's own.
+IN_COLAB_WITHOUT_NETWORK = """
+import os, subprocess, sys, types
+from IPython.core.interactiveshell import InteractiveShell
+
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+real_run = subprocess.run
+
+def break_off(arguments, **options):
+    subprocess.run = real_run
+    os.makedirs(os.path.join(arguments[-1], "helpers"))
+    return types.SimpleNamespace(returncode=128)
+
+subprocess.run = break_off
+cell, shell = sys.stdin.read(), InteractiveShell.instance()
+shell.run_cell(cell)
+print(os.listdir())
+shell.run_cell(cell).raise_error()
+print(os.listdir(".."), "helpers.colab" in sys.modules)
+"""
+
+
+def test_failed_clone_in_colab_is_one_sentence_and_the_next_try_succeeds(tmp_path, repository_url):
+    address = colab.project()["urls"]["Repository"]
+    empty = tmp_path / "content"
+    empty.mkdir()
+    cell = colab.colab_cell().replace(address, repository_url)
+    home = str(tmp_path / "ipython")
+    done = run_python(IN_COLAB_WITHOUT_NETWORK, stdin=cell, cwd=empty, IPYTHONDIR=home)
+    sentence = "오류: 저장소를 가져오지 못했으니 네트워크를 확인하고 이 셀을 다시 실행하십시오."
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [sentence, "[]", "['origin'] True"]
 
 
 def test_failed_installation_in_colab_is_one_sentence(monkeypatch, capsys):

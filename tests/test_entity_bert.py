@@ -746,7 +746,7 @@ def test_masked_batch_keeps_the_rest():
 def test_masked_positions_give_the_librarys_loss(tiny):
     from transformers import BertForMaskedLM
 
-    ours = resources.load_model(pretraining.MaskedPositionsLM, tiny)
+    ours = pretraining.MaskedPositionsLM(tiny).eval()
     reference = resources.load_model(BertForMaskedLM, tiny)
     rows = [{"input_ids": [2, 7, 8, 9, 3], "chunks": [(1, 3)]}]
     batch = pretraining.mask_batch(

@@ -15,12 +15,14 @@ from transformers import (
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
+    BertTokenizer,
     ElectraConfig,
     RobertaConfig,
 )
 
 from helpers import CourseError, architectures
 from helpers.__main__ import main
+from helpers.entity_bert import pretraining
 from helpers.entity_bert.model import EntityBert
 from helpers.entity_bert.spans import make_example
 from helpers.entity_bert.train import RelationExtractor, Settings, predict, train
@@ -121,6 +123,16 @@ def test_a_plain_entity_bert_computes_what_the_encoder_computes(model):
     inside = batch["attention_mask"].bool()
     expected = bare(**batch).last_hidden_state
     torch.testing.assert_close(seen["hidden"][inside], expected[inside], atol=1e-5, rtol=0)
+
+
+def test_a_pair_of_texts_is_read(model):
+    batch = load_tokenizer(model)(*TEXTS[:2], return_tensors="pt")
+    net = load_model(BertForSequenceClassification, model)
+    assert net(**batch).logits.isfinite().all()
+    usual = BertTokenizer.from_pretrained(model, do_lower_case=False)(*TEXTS[:2])
+    assert batch["input_ids"][0].tolist() == usual["input_ids"]
+    if net.config.type_vocab_size > 1:
+        assert batch["token_type_ids"][0].tolist() == usual["token_type_ids"]
 
 
 def test_positions_of_each_family():
@@ -230,6 +242,18 @@ def test_entity_bert_learns_and_is_read_again(model, tmp_path):
         predict(net, tokenizer, examples),
         atol=1e-3,
     )
+
+
+@pytest.mark.parametrize("name", ["klue-roberta", "koelectra-generator", "kcbert"])
+def test_entity_pretraining_goes_on_from_each_family(name, folders, tmp_path):
+    tokenizer, choose = load_tokenizer(folders[name]), pretraining.choose_chunks
+    rows = [{"input_ids": ids, "chunks": [(1, 4)]} for ids in tokenizer(list(TEXTS))["input_ids"]]
+    before = pretraining.recovered(rows, choose, folders[name])
+    pretraining.continue_pretraining(
+        rows, choose, tmp_path / "more", folders[name], steps=60, learning_rate=1e-2
+    )
+    assert pretraining.recovered(rows, choose, tmp_path / "more") > before
+    load_model(EntityBert, tmp_path / "more", num_labels=2)
 
 
 # --- lesson 06 -----------------------------------------------------------------------------------

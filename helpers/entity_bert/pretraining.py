@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy, pad
 from transformers import BertForMaskedLM, Trainer
 from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
+from helpers.architectures import mask_scores
 from helpers.course import (
     device_name,
     profile_name,
@@ -114,17 +116,26 @@ def mask_batch(
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
 
 
-class MaskedPositionsLM(BertForMaskedLM):
-    """`BertForMaskedLM` that projects only hidden tokens to the vocabulary."""
+class MaskedPositionsLM(nn.Module):
+    """A pretrained masked language model that projects only hidden tokens to the vocabulary.
+
+    model: as for `load_model`; a BERT, a RoBERTa or an ELECTRA generator.
+    """
+
+    def __init__(self, model: str | os.PathLike):
+        super().__init__()
+        self.model = load_model(BertForMaskedLM, model)
 
     def forward(self, input_ids, attention_mask=None, labels=None, **kwargs) -> MaskedLMOutput:
         """Logits [hidden tokens, vocabulary] and their mean loss; all arguments [batch, length]."""
-        hidden = self.bert(input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
+        encoder = self.model.base_model
+        hidden = encoder(input_ids, attention_mask=attention_mask, **kwargs).last_hidden_state
         places = (labels.flatten() != -100).nonzero().squeeze(1)
         count = len(places)
         # Filled up: oneDNN keeps a compiled kernel for every shape it has met.
-        logits = self.cls(hidden.flatten(0, 1)[pad(places, (0, -count % 64))])[:count]
-        loss = cross_entropy(logits.float(), labels.flatten()[places])
+        places = pad(places, (0, -count % 64))
+        logits = mask_scores(self.model, hidden.flatten(0, 1)[places])[:count]
+        loss = cross_entropy(logits.float(), labels.flatten()[places[:count]])
         return MaskedLMOutput(loss=loss, logits=logits)
 
 
@@ -152,9 +163,9 @@ def continue_pretraining(
     device = device_name(profile_name())
     tokenizer = load_tokenizer(model)
     seed_everything(seed)
-    net = load_model(MaskedPositionsLM, model)
+    net = MaskedPositionsLM(model)
     if device == "cpu":
-        net.set_attn_implementation("eager")
+        net.model.set_attn_implementation("eager")
     collate = partial(
         mask_batch, choose=choose, share=share, rng=random.Random(seed), tokenizer=tokenizer
     )
@@ -174,7 +185,7 @@ def continue_pretraining(
         train_dataset=list(rows),
         data_collator=collate,
     )
-    net.save_pretrained(output)
+    net.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
 
 
@@ -191,7 +202,7 @@ def recovered(
     """The share of hidden tokens that a model's first guess gets right;
     the same ones for a seed.
     """
-    tokenizer, net = load_tokenizer(model), load_model(MaskedPositionsLM, model)
+    tokenizer, net = load_tokenizer(model), MaskedPositionsLM(model).eval()
     rng, right, count = random.Random(seed), 0, 0
     rows = sorted(rows, key=lambda row: len(row["input_ids"]))
     for start in range(0, len(rows), batch_size):

@@ -24,9 +24,26 @@ def load_tokenizer(name: str | Path) -> Any:
 
     Raises CourseError if there is none, or if it turns ordinary Korean into [UNK].
     """
-    tokenizer = read_tokenizer(model_folder(name), name)
+    folder = model_folder(name)
+    tokenizer = read_tokenizer(folder, name)
     check_tokenizer(tokenizer)
+    if (folder / "config.json").exists() and load_config(folder).type_vocab_size == 1:
+        give_one_type(tokenizer)
     return tokenizer
+
+
+def give_one_type(tokenizer: Any) -> None:
+    """Let a pair's second text have type 0 as well: RoBERTa has no row for 1 (KLUE's has BERT's
+    tokenizer).
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    cls, sep = tokenizer.cls_token, tokenizer.sep_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{cls} $A {sep}",
+        pair=f"{cls} $A {sep} $B {sep}",
+        special_tokens=[(cls, tokenizer.cls_token_id), (sep, tokenizer.sep_token_id)],
+    )
 
 
 def load_model(cls: type, name: str | Path, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import ipywidgets as widgets
 
 from helpers.text import escape
+from helpers.views.window import Window
 
 LIMIT = 300  # characters of a message that are shown
 TURNS = 50  # messages that are kept
@@ -25,7 +26,7 @@ class Candidate(NamedTuple):
     score: float
 
 
-class ChatWindow(widgets.VBox):
+class ChatWindow(Window):
     """ChatWindow(lambda query: [("이름이 뭐야?", "버티예요.", 0.9), ...], threshold=0.6)
 
     search: query -> candidates (question, answer, score, ...), best first. From the upper threshold

@@ -7,11 +7,12 @@ import ipywidgets as widgets
 
 from helpers.text import check_text, escape
 from helpers.views.tokens import COLOURS
+from helpers.views.window import Window
 
 LIMIT = 200
 
 
-class MaskExplorer(widgets.VBox):
+class MaskExplorer(Window):
     """MaskExplorer({"모델": lambda text: [[("조선", 0.9)]]}, "이순신은 조선 중기의 무신이다.")
 
     models: name -> function that takes the text with its masks and gives, for every mask in order,

@@ -9,6 +9,7 @@ import ipywidgets as widgets
 from helpers import CourseError
 from helpers.text import check_text, escape
 from helpers.views.tokens import COLOURS
+from helpers.views.window import Window
 
 LIMIT = 150
 ROLES = {"주어(subject)": COLOURS[0], "목적어(object)": COLOURS[1]}
@@ -16,7 +17,7 @@ HALF_DONE = "#9ca3af"  # the first letter is clicked, the last is still to come
 Span = tuple[int, int]
 
 
-class RelationExplorer(widgets.VBox):
+class RelationExplorer(Window):
     """RelationExplorer(lambda sentence, subject, object: {"per:title": 0.9}, "이순신은 무신이다.")
 
     relations: sentence and two (first, last) characters -> {relation: probability}; called as soon

@@ -7,11 +7,12 @@ import ipywidgets as widgets
 
 from helpers.text import check_text, escape
 from helpers.views.tokens import show_tokens
+from helpers.views.window import Window
 
 LIMIT = 300
 
 
-class StageExplorer(widgets.VBox):
+class StageExplorer(Window):
     """StageExplorer(lambda text: {"낱말": {"tokens": text.split()}}, "한국어 문장")
 
     stages: text -> {name: arguments of `show_tokens`}; called again at every key. Names and tokens

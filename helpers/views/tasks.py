@@ -7,13 +7,14 @@ import ipywidgets as widgets
 from helpers import CourseError
 from helpers.text import check_text, escape
 from helpers.views.tokens import COLOURS
+from helpers.views.window import Window
 
 LIMIT = 1000  # characters
 HIGHEST = 5.0
 Span = tuple[int, int]
 
 
-class TaskExplorer(widgets.VBox):
+class TaskExplorer(Window):
     """TaskExplorer(lambda text: {"긍정": 0.9, "부정": 0.1}, entities,
     reading, similarity, "재미있다.")
 
