@@ -317,12 +317,13 @@ def test_the_course_chatbot_answers_and_is_photographed_for_the_readme(run_cell,
     output = page.locator(".jp-OutputArea")
     shown = output.locator(".widget-html-content").first
     box = output.locator("input[type=text]").first
-    for query in ("이름 좀 알려 줄래?", "우정이란 뭘까?", "화성에는 언제 갈 수 있어?"):
+    for query in ("이름 좀 알려 줄래?", "화성에는 언제 갈 수 있어?", "어디가 아파?"):
         box.press_sequentially(query)
         box.press("Enter")
         expect(shown).to_contain_text(query)
     expect(shown).to_contain_text("이름이 뭐야?")
     expect(shown).to_contain_text("잘 모르겠어요")
+    expect(shown).to_contain_text("혹시 이 질문인가요?")
     output.get_by_text("마지막 질문의 후보").click()
     expect(output.get_by_role("table")).to_be_visible()
     page.add_style_tag(content=".Toastify { display: none }")  # JupyterLab's offer of its news
