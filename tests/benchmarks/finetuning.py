@@ -6,13 +6,14 @@
     python tests/benchmarks/finetuning.py --speed    # examples per second, metric
 
 The runs are appended to data/finetuning/results.jsonl; only those that are missing are computed. On
-the embedded data: learning curves (the model, the same model untrained, the baseline) and one model
-for all tasks beside single models at equal steps. On real data: each task alone and its baseline.
-NSMC and KorSTS are folders with their own split; of a KLUE-NER file the last tenth, shuffled, is
-the test; KorQuAD is only tested on, after training on our own passages.
+the embedded data: learning curves (the model, the same model untrained, the baseline), one model
+for all tasks, and for each two, beside single models at equal steps. On real data: each task alone
+and its baseline. NSMC and KorSTS are folders with their own split; of a KLUE-NER file the last
+tenth, shuffled, is the test; KorQuAD is only tested on, after training on our own passages.
 """
 
 import random
+from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -26,6 +27,7 @@ RATES, RATE = (2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3), 2e-4
 EPOCHS = 8  # as in the lesson
 DEV = 300  # of the training reviews are trained on, the rest is the dev set
 STEPS = 100  # of each task, alone or together with the others
+PAIRED = ("sentiment", "similarity", "entities", "relation")  # reading takes minutes a pair
 NSMC_EPOCHS, QUESTIONS = 1, 1000
 
 
@@ -70,21 +72,38 @@ def curves(chosen) -> None:
                         run_missing("embedded", part, seed, method, steps=steps)
 
 
-def together(chosen) -> None:
-    """One model for five tasks beside five models: STEPS steps a task on either side."""
+def five_tasks() -> dict:
+    """The four of `embedded` and lesson 05's relations."""
     from helpers.finetuning.relation import Relation
-    from helpers.finetuning.results import run_missing
     from helpers.resources import data_path
 
     relation, folder = Relation(), data_path("relation-sentences")
-    tasks = embedded()
-    tasks[relation] = relation.read(folder / "train.json"), relation.read(folder / "test.json")
+    split = relation.read(folder / "train.json"), relation.read(folder / "test.json")
+    return embedded() | {relation: split}
+
+
+def together(chosen) -> None:
+    """One model for five tasks beside five models: STEPS steps a task on either side."""
+    from helpers.finetuning.results import run_missing
+
+    tasks = five_tasks()
     for seed in range(chosen.seeds):
         for task, parts in tasks.items():
             run_missing("embedded", {task: parts}, seed, steps=STEPS, batch_size=16)
         total = {"steps": STEPS * len(tasks), "batch_size": 16}
         for temperature in (1.0, 2.0, 100.0):
             run_missing("embedded", tasks, seed, temperature=temperature, **total)
+
+
+def pairs(chosen) -> None:
+    """One model for each two tasks, STEPS steps each: which helps which."""
+    from helpers.finetuning.results import run_missing
+
+    tasks = [item for item in five_tasks().items() if item[0].name in (chosen.tasks or PAIRED)]
+    for seed in range(chosen.seeds):
+        for two in combinations(tasks, 2):
+            options = {"steps": 2 * STEPS, "batch_size": 16, "temperature": 100.0}
+            run_missing("embedded", dict(two), seed, **options)
 
 
 def tune(chosen) -> None:
@@ -104,7 +123,7 @@ def tune(chosen) -> None:
             run_missing("embedded-dev", parts, seed, epochs=EPOCHS, **change)
 
 
-PARTS = {"curves": curves, "tune": tune, "together": together}
+PARTS = {"curves": curves, "tune": tune, "together": together, "pairs": pairs}
 
 
 def real(chosen) -> None:
