@@ -100,7 +100,7 @@ def test_stages_end_where_the_library_ends(tokenizer, text):
 
 def test_explorer_follows_what_is_typed_and_escapes_it():
     explorer = stages.StageExplorer(lambda text: {"<낱말>": {"tokens": text.split()}}, "가 나")
-    typed, shown = explorer.children
+    typed, shown, _ = explorer.children
     assert ">가<" in shown.value and "&lt;낱말&gt;" in shown.value
     typed.value = "<script>alert(1)</script>"
     assert ">가<" not in shown.value and "<script>" not in shown.value
@@ -110,7 +110,7 @@ def test_explorer_follows_what_is_typed_and_escapes_it():
 
 def test_explorer_says_when_a_text_is_cut():
     explorer = stages.StageExplorer(lambda text: {"길이": {"tokens": [str(len(text))]}})
-    typed, shown = explorer.children
+    typed, shown, _ = explorer.children
     typed.value = "가" * stages.LIMIT
     assert f">{stages.LIMIT}<" in shown.value and "줄이십시오" not in shown.value
     typed.value += "가"
