@@ -9,7 +9,6 @@
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -117,8 +116,8 @@ def drop_page(source: Path, name: str) -> None:
     (source / "demos" / f"{name}.md").unlink()
     for page in source.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
-        if name in text:
-            kept = [line for line in text.split("\n") if not re.search(rf"\b{name}\b", line)]
+        if f"demos/{name}" in text:
+            kept = [line for line in text.split("\n") if f"demos/{name}" not in line]
             page.write_text("\n".join(kept), encoding="utf-8")
 
 

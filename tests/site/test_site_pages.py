@@ -201,10 +201,15 @@ def test_a_page_without_scripts_can_be_read(browser, address):
 
 def test_without_a_record_the_time_machine_hides_itself(tmp_path):
     from build import drop_page
+    from pages import write_api
 
     shutil.copytree(ROOT / "site" / "pages", tmp_path / "source")
+    write_api(tmp_path / "source" / "api")
     drop_page(tmp_path / "source", "time_machine")
     assert not (tmp_path / "source" / "demos" / "time_machine.md").exists()
     texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "source").rglob("*.md")]
-    assert not any("time_machine" in text or "타임머신" in text for text in texts)
+    assert not any("demos/time_machine" in text or "타임머신" in text for text in texts)
+    assert any(
+        "\nhelpers.korean_pretraining.time_machine\n" in text for text in texts
+    )  # not its API
     assert any("demos/masks" in text for text in texts)
