@@ -200,8 +200,9 @@ def test_a_page_without_scripts_can_be_read(browser, address):
 
 
 def test_without_a_record_the_time_machine_hides_itself(tmp_path):
-    from build import drop_page
     from pages import write_api
+
+    from build import drop_page
 
     shutil.copytree(ROOT / "site" / "pages", tmp_path / "source")
     write_api(tmp_path / "source" / "api")
