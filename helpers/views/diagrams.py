@@ -93,20 +93,12 @@ def draw_sum(rows: Mapping[str, Sequence[str]], title: str) -> Axes:
 
 
 def draw_layer() -> Axes:
-    """Draw one layer of BERT, from left to right: attention and feed-forward, each with what came
-    in added to it (the arcs) and a LayerNorm behind.
-    """
+    """Draw one layer of BERT from left to right; what came in is added along the arcs."""
     steps = ["어텐션", "+", "LayerNorm", "피드포워드", "+", "LayerNorm"]
+    colours = {"어텐션": COLOURS[1], "피드포워드": COLOURS[2], "LayerNorm": COLOURS[0]}
     ax = blank_axes(8, 1.7)
     for x, step in enumerate(steps):
-        small = step == "+"
-        box(
-            ax,
-            x,
-            0.5,
-            step,
-            "#ffffff" if small else COLOURS[{"어텐션": 1, "피드포워드": 2}.get(step, 0)],
-        )
+        box(ax, x, 0.5, step, colours.get(step, "#ffffff"))
         ax.annotate("", (x - 0.45, 0.67), (x - 0.55 - 0.25 * (x == 0), 0.67), arrowprops=ARROW)
     for start, end in ((-0.55, 1), (2.5, 4)):
         arc = ARROW | {"connectionstyle": "arc3,rad=-0.35", "linestyle": "--"}
