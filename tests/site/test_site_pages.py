@@ -200,13 +200,12 @@ def test_a_page_without_scripts_can_be_read(browser, address):
 
 
 def test_without_a_record_the_time_machine_hides_itself(tmp_path):
-    from pages import write_api
-
-    from build import drop_page
+    import build
+    import pages
 
     shutil.copytree(ROOT / "site" / "pages", tmp_path / "source")
-    write_api(tmp_path / "source" / "api")
-    drop_page(tmp_path / "source", "time_machine")
+    pages.write_api(tmp_path / "source" / "api")
+    build.drop_page(tmp_path / "source", "time_machine")
     assert not (tmp_path / "source" / "demos" / "time_machine.md").exists()
     texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "source").rglob("*.md")]
     assert not any("demos/time_machine" in text or "타임머신" in text for text in texts)
