@@ -52,9 +52,8 @@ def build(output: Path, time_machine: Path | None = None, work: Path | None = No
     for folder in (static, source, html):
         shutil.rmtree(folder, ignore_errors=True)
     from demos import TIME_MACHINE, write_demos
-    from pages import write_api, write_cards, write_index, write_lessons
-
     from helpers.course import be_quiet
+    from pages import write_api, write_cards, write_index, write_lessons
 
     be_quiet("local")
     print("모델과 데모의 데이터를 만듭니다.", flush=True)
