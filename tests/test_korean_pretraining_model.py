@@ -112,13 +112,28 @@ def test_a_plain_trainer_gives_no_number_of_sequences(model, batch):
 
 def test_the_projection_meets_few_shapes_and_few_positions(model, batch):
     """Every number of masks that fits into 64 is one shape to the kernels behind it."""
-    rows = []
+    rows, read = [], []
     model.cls.predictions.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    last = model.bert.encoder.layer[-1]
+    last.intermediate.register_forward_pre_hook(lambda _, args: read.append(len(args[0])))
     for kept in (1, 7, 20):
         labels = torch.full_like(batch["labels"], -100)
         labels[0, :kept] = batch["input_ids"][0, :kept]
         assert len(model(**batch | {"labels": labels}).prediction_logits) == kept
     assert rows == [64, 64, 64]  # of 6 x 24 positions
+    assert read == [70, 70, 70]  # with every [CLS]
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_last_layer_leaves_out_what_nobody_reads(model, batch, attention):
+    model.set_attn_implementation(attention)
+    inputs = {name: value for name, value in batch.items() if "label" not in name}
+    read = torch.tensor([30, 3, 75])
+    whole = model.bert(**inputs, output_hidden_states=True)
+    some = model.bert(**inputs, read_positions=read).last_hidden_state.flatten(0, 1)
+    expected = whole.hidden_states[-2].flatten(0, 1).clone()
+    expected[read] = whole.last_hidden_state.flatten(0, 1)[read]
+    torch.testing.assert_close(some, expected)
 
 
 @pytest.mark.parametrize("items", [None, torch.tensor(0), 0])

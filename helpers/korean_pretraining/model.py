@@ -1,4 +1,4 @@
-"""BERT with its two pretraining heads; the vocabulary projection only where a mask is."""
+"""BERT with its two pretraining heads; what only a loss needs is computed only where it looks."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 import transformers
 from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForPreTraining
-from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
+from transformers.models.bert.modeling_bert import BertForPreTrainingOutput, BertLayer
 
 from helpers import CourseError
 from helpers.architectures import model_class
@@ -24,13 +24,44 @@ class PreTrainingOutput(BertForPreTrainingOutput):
     next_sentence_loss: torch.Tensor | None = None
 
 
+class LastLayer(BertLayer):
+    """A BERT layer that can leave out positions that nobody reads: they come out as they went in.
+
+    Every position still gives its key and value to the others.
+    """
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *of_decoders,
+        read_positions: torch.Tensor | None = None,
+        **kwargs,
+    ) -> torch.Tensor:
+        """Compute the positions `read_positions` of the flattened batch, each named once, or all:
+        [batch, length, hidden].
+        """
+        if read_positions is None:
+            return super().forward(hidden_states, attention_mask, *of_decoders, **kwargs)
+        context, _ = self.attention.self(hidden_states, attention_mask=attention_mask, **kwargs)
+        hidden = hidden_states.flatten(0, 1)
+        context = context.flatten(0, 1).index_select(0, read_positions)
+        attended = self.attention.output(context, hidden.index_select(0, read_positions))
+        read = self.feed_forward_chunk(attended)
+        return hidden.index_copy(0, read_positions, read).view_as(hidden_states)
+
+
 class BertForPreTraining(transformers.BertForPreTraining):
     """`transformers.BertForPreTraining` with the same loss and gradients at a fraction of the work.
 
-    15 % of the positions carry a label, and the projection to the vocabulary is what costs most in
-    a small BERT. Weights, configuration and checkpoints are those of the parent class, so a
-    checkpoint loads in any BERT class.
+    15 % of the positions carry a label; the last layer and the projection to the vocabulary, which
+    costs most in a small BERT, are computed there alone. Weights, configuration and checkpoints are
+    those of the parent class, so a checkpoint loads in any BERT class.
     """
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.bert.encoder.layer[-1].__class__ = LastLayer  # the same weights
 
     def forward(
         self,
@@ -62,7 +93,6 @@ class BertForPreTraining(transformers.BertForPreTraining):
         }
         if labels is None or next_sentence_label is None:
             return super().forward(labels=labels, next_sentence_label=next_sentence_label, **inputs)
-        outputs = self.bert(**inputs)
         is_masked = labels.flatten() != -100
         count = is_masked.sum()
         if max_masked is None:
@@ -76,6 +106,11 @@ class BertForPreTraining(transformers.BertForPreTraining):
         else:
             positions = is_masked.int().topk(min(max_masked, labels.numel())).indices
             targets = labels.flatten()[positions]
+        # What the losses look at: the labels and every [CLS]; never fewer, so that shapes are few.
+        is_read = (labels != -100).int()
+        is_read[:, 0] = 1
+        most = min(len(labels) + len(positions), labels.numel())
+        outputs = self.bert(**inputs, read_positions=is_read.flatten().topk(most).indices)
         prediction_logits = self.cls.predictions(outputs.last_hidden_state.flatten(0, 1)[positions])
         seq_relationship_logits = self.cls.seq_relationship(outputs.pooler_output)
         masked_lm_loss = mean_loss(prediction_logits, targets)
