@@ -14,6 +14,20 @@ from helpers import CourseError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+REASONS = {
+    errno.ENOENT: "그런 파일이나 폴더가 없습니다",
+    errno.EEXIST: "같은 이름의 파일이 있습니다",
+    errno.ENOTDIR: "폴더가 아니라 파일입니다",
+    errno.EISDIR: "파일이 아니라 폴더입니다",
+    errno.ENAMETOOLONG: "이름이 너무 깁니다",
+    **dict.fromkeys(FULL, "디스크에 빈자리가 없습니다"),
+    **dict.fromkeys(CLOSED, "권한이 없습니다"),
+}
+
+
+def why(error: OSError) -> str:
+    """Say in Korean what the system says in English: "Permission denied" -> "권한이 없습니다"."""
+    return REASONS.get(error.errno) or error.strerror or type(error).__name__
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from onnx import helper, numpy_helper, version_converter
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
 from helpers import CourseError
+from helpers.disk import why
 from helpers.resources import ORDINARY_KOREAN, load_model, load_tokenizer, model_folder
 
 TASKS = {"fill-mask": "logits", "feature-extraction": "last_hidden_state"}  # and what comes out
@@ -54,8 +55,7 @@ def export(model: str | Path, output: str | Path) -> dict[str, int]:
         onnx.save(quantize_weights(graph), output / FILES["int8"])
     except OSError as error:
         raise CourseError(
-            f"'{output}'에 쓸 수 없습니다({error.strerror}). 쓸 수 있는 폴더를 --output으로 "
-            "주십시오."
+            f"'{output}'에 쓸 수 없습니다({why(error)}). 쓸 수 있는 폴더를 --output으로 주십시오."
         ) from error
     check(network, inputs, output, TASKS[task])
     found = sorted(path for path in output.rglob("*") if path.is_file())

@@ -19,7 +19,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from helpers import ROOT, exercises
+from helpers import ROOT, CourseError, exercises
+from helpers.disk import why
 from helpers.exercises import GRADING, RESULT, Exercise
 
 STATUSES = {"correct": "right", "wrong": "wrong", "untouched": "untouched"}
@@ -58,7 +59,7 @@ def grade_notebook(path: Path, profile: str, timeout: float) -> list[Row]:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
     except OSError as error:
-        return [Row(str(path), "", NOT_RUN, f"파일을 열 수 없습니다({error.strerror}).")]
+        return [Row(str(path), "", NOT_RUN, f"파일을 열 수 없습니다({why(error)}).")]
     except Exception:  # an old format, a list, a text: nbformat raises many things
         return [Row(str(path), "", NOT_RUN, "노트북(.ipynb) 형식이 아닙니다.")]
     asked = find_exercises(notebook)
@@ -180,8 +181,14 @@ def write_json(rows: list[Row], target: str) -> None:
     text = json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=1)
     if target == "-":
         print(text)
-    else:
+        return
+    try:
         Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CourseError(
+            f"결과를 '{target}'에 쓸 수 없습니다({why(error)}). 위의 표는 그대로 쓸 수 있습니다. "
+            "쓸 수 있는 파일 이름을 --json으로 주십시오."
+        ) from error
 
 
 def print_table(rows: list[Row], *, to_stderr: bool) -> None:

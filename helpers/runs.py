@@ -9,6 +9,7 @@ from typing import Any
 
 from helpers import CourseError
 from helpers.course import bf16_supported, keep_memory
+from helpers.disk import why
 from helpers.resources import model_folder, sha256
 
 
@@ -60,7 +61,7 @@ def make_folder(folder: str | os.PathLike) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CourseError(
-            f"'{folder}' 폴더를 만들 수 없습니다({error.strerror}). 다른 이름을 주십시오."
+            f"'{folder}' 폴더를 만들 수 없습니다({why(error)}). 다른 이름을 주십시오."
         ) from error
     if not os.access(folder, os.W_OK):
         raise CourseError(

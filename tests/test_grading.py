@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from helpers import ROOT, grading
+from helpers import ROOT, CourseError, grading
 from helpers.exercises import RESULT
 
 IMPORT = "from helpers.exercises import entity_bert as q"  # needs no torch, starts in a second
@@ -126,6 +126,13 @@ def test_a_forged_record_does_not_stop_the_grading():
 def test_a_message_with_markup_is_printed_as_it_is(capsys):
     grading.print_table([grading.Row("a", "q1", "wrong", "[/SUB]")], to_stderr=False)
     assert "[/SUB]" in capsys.readouterr().out
+
+
+def test_result_that_cannot_be_written_is_one_korean_sentence(tmp_path):
+    with pytest.raises(CourseError, match="그런 파일이나 폴더가 없습니다.*--json"):
+        grading.write_json([], str(tmp_path / "missing" / "result.json"))
+    with pytest.raises(CourseError, match="파일이 아니라 폴더입니다"):
+        grading.write_json([], str(tmp_path))
 
 
 def test_the_command_prints_a_table_and_json(tmp_path):

@@ -1,6 +1,7 @@
 import itertools
 import os
 import random
+from multiprocessing import get_context
 
 import pytest
 from hypothesis import given, settings
@@ -301,6 +302,17 @@ def test_more_processes_than_documents(tmp_path, monkeypatch):
     documents = [[3, 4]] * 3
     path = write_numbers(tmp_path / "few.txt", documents)
     check_examples(build_sentence_pairs(path, TOKENIZER, 16, num_proc=8), documents, 16)
+
+
+def die(*arguments):
+    os._exit(1)
+
+
+def test_a_process_that_dies_is_one_sentence(many, monkeypatch):
+    monkeypatch.setattr(sentence_pairs, "cut_documents", die)
+    monkeypatch.setattr(sentence_pairs, "get_context", lambda _: get_context("fork"))
+    with pytest.raises(CourseError, match="프로세스 2개 가운데 하나.*num_proc=1"):
+        build_sentence_pairs(many[0], many[2], 32, num_proc=2)
 
 
 def test_long_text_is_written_in_several_batches(many, monkeypatch):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from helpers import CourseError
+from helpers.disk import why
 
 ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200e\u200f\u2060\ufeff")
 
@@ -48,7 +49,7 @@ def read_text(path: str | os.PathLike) -> str:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise CourseError(
-            f"'{path}' 파일을 읽을 수 없습니다({error.strerror}). 경로를 확인하십시오."
+            f"'{path}' 파일을 읽을 수 없습니다({why(error)}). 경로를 확인하십시오."
         ) from error
     except UnicodeDecodeError as error:
         raise CourseError(f"'{path}'은(는) UTF-8이 아닙니다. UTF-8로 다시 저장하십시오.") from error

@@ -17,6 +17,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -195,8 +196,15 @@ def cut_corpus(
     if num_proc == 1:
         return cut(*borders)
     # "spawn": a fork after the tokenizer has started its threads can hang.
-    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn")) as pool:
-        return np.concatenate(list(pool.map(cut, borders[:-1], borders[1:])))
+    try:
+        with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn")) as pool:
+            return np.concatenate(list(pool.map(cut, borders[:-1], borders[1:])))
+    except BrokenProcessPool as error:
+        raise CourseError(
+            f"문장 쌍을 만들던 프로세스 {num_proc}개 가운데 하나가 끝나 버렸습니다. num_proc=1로 "
+            "다시 실행하십시오. 스크립트에서 불렀다면 if __name__ == '__main__': 아래로 옮겨도 "
+            "됩니다."
+        ) from error
 
 
 def cut_documents(

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from helpers import CourseError
 from helpers.course import profile_name, set_offline
+from helpers.disk import why
 from helpers.resources.catalogue import DATA, Resource, lookup
 from helpers.resources.hub import NoNetwork, hub_errors, hub_folder
 
@@ -121,7 +122,7 @@ def _download(resource: Resource) -> Path:
     except ValueError:  # pooch: the hash differs
         reason = "받은 파일의 내용이 목록의 sha256과 다릅니다"
     except OSError as error:
-        reason = f"캐시 폴더에 쓸 수 없습니다({error.strerror or type(error).__name__})"
+        reason = f"캐시 폴더에 쓸 수 없습니다({why(error)})"
     raise CourseError(
         f"{resource.name}을(를) 받지 못했습니다: {reason}. "
         f"잠시 뒤에 `python -m helpers fetch {resource.name}`(으)로 다시 시도하십시오."

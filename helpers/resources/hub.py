@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import CourseError
+from helpers.disk import why
 from helpers.resources.sums import sha256
 
 CHECKED: set[Path] = set()
@@ -103,7 +104,7 @@ def hub_errors(name: str) -> Iterator[None]:
             reason = "받는 도중에 연결이 여러 번 끊겼습니다"
         elif isinstance(error, OSError) and error.errno:
             raise CourseError(
-                f"{name}을(를) 디스크에 쓸 수 없습니다({error.strerror}). 자리를 비우거나 "
+                f"{name}을(를) 디스크에 쓸 수 없습니다({why(error)}). 자리를 비우거나 "
                 "HF_HOME과 COURSE_CACHE를 다른 폴더로 바꾼 뒤 다시 실행하십시오."
             ) from error
         else:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from helpers import CourseError
+from helpers.disk import why
 
 
 def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
@@ -20,7 +21,7 @@ def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
             rows = list(csv.DictReader(file, **form))
     except OSError as error:
         raise CourseError(
-            f"'{path}' 파일을 읽을 수 없습니다({error.strerror}). 경로를 확인하십시오."
+            f"'{path}' 파일을 읽을 수 없습니다({why(error)}). 경로를 확인하십시오."
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CourseError(
