@@ -31,7 +31,7 @@ def bars(
     for index, (name, heights) in enumerate(series.items()):
         x = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
         drawn = ax.bar(x, heights, width, label=name, yerr=errors, capsize=3)
-        ax.bar_label(drawn, fmt="%.3g", fontsize=8)
+        ax.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
     ax.set_xticks(range(len(labels)), labels)
     if len(series) > 1:
         ax.margins(y=0.2)  # room above the bars, so that the legend hides no number
