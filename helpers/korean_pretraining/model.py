@@ -93,24 +93,9 @@ class BertForPreTraining(transformers.BertForPreTraining):
         }
         if labels is None or next_sentence_label is None:
             return super().forward(labels=labels, next_sentence_label=next_sentence_label, **inputs)
-        is_masked = labels.flatten() != -100
-        count = is_masked.sum()
-        if max_masked is None:
-            # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has
-            # met, and a different number of masks each step would cost gigabytes.
-            positions = is_masked.nonzero().squeeze(1)
-            positions = pad(positions, (0, -len(positions) % 64))
-            targets = labels.flatten()[positions].masked_fill(
-                torch.arange(len(positions), device=labels.device) >= count, -100
-            )
-        else:
-            positions = is_masked.int().topk(min(max_masked, labels.numel())).indices
-            targets = labels.flatten()[positions]
-        # What the losses look at: the labels and every [CLS]; never fewer, so that shapes are few.
-        is_read = (labels != -100).int()
-        is_read[:, 0] = 1
-        most = min(len(labels) + len(positions), labels.numel())
-        outputs = self.bert(**inputs, read_positions=is_read.flatten().topk(most).indices)
+        positions, targets, read = places_read(labels, max_masked)
+        count = (labels != -100).sum()
+        outputs = self.bert(**inputs, read_positions=read)
         prediction_logits = self.cls.predictions(outputs.last_hidden_state.flatten(0, 1)[positions])
         seq_relationship_logits = self.cls.seq_relationship(outputs.pooler_output)
         masked_lm_loss = mean_loss(prediction_logits, targets)
@@ -127,6 +112,29 @@ class BertForPreTraining(transformers.BertForPreTraining):
             masked_lm_loss=masked_lm_loss.detach(),
             next_sentence_loss=next_sentence_loss.detach(),
         )
+
+
+def places_read(
+    labels: torch.Tensor, max_masked: int | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of the flattened `labels` [batch, length]: the positions of the labels, what is asked there
+    (-100 where the positions are filled up), and all that the losses read, every [CLS] too.
+    """
+    is_masked = labels.flatten() != -100
+    if max_masked is None:
+        # Filled up to a multiple of 64: oneDNN keeps compiled kernels for every shape it has
+        # met, and a different number of masks each step would cost gigabytes.
+        positions = is_masked.nonzero().squeeze(1)
+        positions = pad(positions, (0, -len(positions) % 64))
+        is_filling = torch.arange(len(positions), device=labels.device) >= is_masked.sum()
+        targets = labels.flatten()[positions].masked_fill(is_filling, -100)
+    else:
+        positions = is_masked.int().topk(min(max_masked, labels.numel())).indices
+        targets = labels.flatten()[positions]
+    is_read = (labels != -100).int()
+    is_read[:, 0] = 1
+    most = min(len(labels) + len(positions), labels.numel())  # never fewer: few shapes
+    return positions, targets, is_read.flatten().topk(most).indices
 
 
 def mean_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
