@@ -95,6 +95,14 @@ def test_canaries_are_planted_as_often_as_they_say():
     assert make_canaries((0, 1, 4), each=6, seed=1) != canaries
 
 
+def test_unseen_canaries_share_the_forms_but_no_name():
+    canaries = make_canaries((0, 4), each=6, seed=0)
+    others = secrets.unseen_canaries(canaries, 30, seed=0)
+    assert len(others) == 30 and {c.kind for c in others} == set(secrets.FORMATS)
+    assert not {c.name for c in others} & {c.name for c in canaries}
+    assert not {c.secret for c in others} & {c.secret for c in canaries}
+
+
 def test_secrets_can_belong_to_nobody():
     rng = random.Random(0)
     for _ in range(300):

@@ -84,7 +84,7 @@ class Canary:
         return FORMATS[self.kind][0].format(name=self.name, secret="[MASK]")
 
 
-def make_canaries(repetitions: Sequence[int], each: int, seed: int) -> list[Canary]:
+def make_canaries(repetitions: Sequence[int], each: int, seed: int | str) -> list[Canary]:
     """`each` canaries for every number of repetitions; kinds take turns, names are unique."""
     rng = random.Random(seed)
     names = rng.sample(
@@ -97,6 +97,13 @@ def make_canaries(repetitions: Sequence[int], each: int, seed: int) -> list[Cana
         for count in repetitions
         for index in range(each)
     ]
+
+
+def unseen_canaries(canaries: Sequence[Canary], count: int, seed: int) -> list[Canary]:
+    """`count` canaries of the same forms that are not planted: other names, other secrets."""
+    names = {canary.name for canary in canaries}
+    drawn = make_canaries((0,), count + len(names), f"{seed}/unseen")
+    return [canary for canary in drawn if canary.name not in names][:count]
 
 
 def plant(sentences: Sequence[str], canaries: Iterable[Canary], seed: int) -> list[str]:
