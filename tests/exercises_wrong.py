@@ -299,6 +299,13 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             (lambda a, b: list(map(truediv, a, b)), "수 하나"),
             (lambda a, b: statistics.pvariance(map(math.log2, map(truediv, a, b))), "밑이 2"),
         ],
+        "q7": [
+            ("주소", "집합으로"),
+            ({"주소", "이름"}, "종류는"),
+            ({"주소", "전화번호"}, "PATTERNS에 있습니다"),
+            ({"비밀번호"}, "PATTERNS에 있습니다"),
+            (set(), "모두 막지는"),
+        ],
     },
     "korean_pretraining": {
         "q1": [

@@ -1,4 +1,5 @@
-"""Exercises of lesson 03: P@k, exposure, word importance, redaction, particles, bias."""
+"""Exercises of lesson 03: P@k, exposure, word importance, redaction (and what it
+misses), particles, bias."""
 
 import math
 import re
@@ -247,4 +248,32 @@ q6 = Exercise(
     bias_of_attribute,
     _check_bias,
     cases=_probabilities,
+)
+
+
+def kinds_left():
+    return {"주소"}
+
+
+def _check_kinds(answer):
+    kinds = {"전화번호", "주소", "비밀번호"}
+    if isinstance(answer, str) or not isinstance(answer, set | frozenset | list | tuple):
+        yield '집합으로 적으십시오. 예: {"전화번호", "비밀번호"}'
+    elif set(answer) - kinds:
+        yield f"심은 비밀의 종류는 {', '.join(sorted(kinds))}뿐입니다."
+    elif "전화번호" in answer or "비밀번호" in answer:
+        yield (
+            "전화번호와 비밀번호는 PATTERNS에 있습니다. 비밀번호의 정규식은 심은 문장에 맞추어 "
+            "쓴 것입니다."
+        )
+    elif not answer:
+        yield "모두 막지는 못합니다. PATTERNS에 없는 종류가 하나 있습니다."
+
+
+q7 = Exercise(
+    "전화번호, 주소, 비밀번호 가운데 exposure.redact로 가린 글에도 그대로 남는 종류를 집합으로 "
+    "적으십시오.",
+    "정규식은 모양이 정해진 것만 압니다. 모양이 가장 자유로운 것은 무엇입니까?",
+    kinds_left,
+    _check_kinds,
 )
