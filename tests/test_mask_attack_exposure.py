@@ -101,6 +101,10 @@ def test_unseen_canaries_share_the_forms_but_no_name():
     assert len(others) == 30 and {c.kind for c in others} == set(secrets.FORMATS)
     assert not {c.name for c in others} & {c.name for c in canaries}
     assert not {c.secret for c in others} & {c.secret for c in canaries}
+    assert secrets.unseen_canaries(others[:20], 10, seed=0) != others[:10]
+    assert not {c.name for c in secrets.unseen_canaries(others[:20], 30, seed=0)} & {
+        c.name for c in others[:20]
+    }
 
 
 def test_secrets_can_belong_to_nobody():

@@ -257,9 +257,9 @@ def kinds_left():
 
 def _check_kinds(answer):
     kinds = {"전화번호", "주소", "비밀번호"}
-    if isinstance(answer, str) or not isinstance(answer, set | frozenset | list | tuple):
+    if not isinstance(answer, set):
         yield '집합으로 적으십시오. 예: {"전화번호", "비밀번호"}'
-    elif set(answer) - kinds:
+    elif answer - kinds:
         yield f"심은 비밀의 종류는 {', '.join(sorted(kinds))}뿐입니다."
     elif "전화번호" in answer or "비밀번호" in answer:
         yield (

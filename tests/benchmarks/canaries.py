@@ -101,8 +101,7 @@ def result_of(model, untrained, tokenizer, canaries, heldout, seed: int, sizes: 
         str(n): membership.roc(
             [scores[i] for i, repetitions in enumerate(count) if repetitions == n], unseen, draws=0
         )["AUC"]
-        for n in sorted(set(count))
-        if n
+        for n in sorted(set(count))  # 0 is the control: about a half
     }
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         path = Path(folder, "heldout.txt")
