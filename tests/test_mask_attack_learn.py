@@ -51,15 +51,18 @@ def test_the_encoder_learns_and_the_rest_stays(folder, monkeypatch):
     assert loss < losses_by_sentence(again, batch_of(TEXT[:3])).mean()
 
 
-def test_loss_of_a_sentence_is_its_own():
+def test_loss_of_a_sentence_is_its_own_mean():
+    """Two masks in the first sentence, one in the second, none in the third."""
     model = tiny_bert(TOKENIZER)
     batch = batch_of(TEXT[:3])
-    alone = [losses_by_sentence(model, batch_of([text]))[0] for text in TEXT[:3]]
-    assert losses_by_sentence(model, batch).tolist() == pytest.approx(
-        [loss.item() for loss in alone], abs=1e-5
-    )
-    batch["labels"][1] = -100
-    assert losses_by_sentence(model, batch)[1] == 0
+    batch["labels"][0, 1], batch["labels"][2] = 9, -100
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    expected = [
+        torch.nn.functional.cross_entropy(logits[row], batch["labels"][row]).item()
+        for row in range(2)
+    ]
+    losses = losses_by_sentence(model, batch)
+    assert losses[:2].tolist() == pytest.approx(expected, abs=1e-5) and losses[2] == 0
 
 
 def test_each_sentence_is_clipped_and_nothing_is_added_without_noise():
