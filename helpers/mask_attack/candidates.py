@@ -81,7 +81,8 @@ def cut_tail(word: str) -> tuple[str, str]:
 
 
 @functools.cache
-def _kiwi() -> Any:
+def analyzer() -> Any:
+    """Kiwi, the morphological analyzer, loaded once."""
     from kiwipiepy import Kiwi  # 0.5 GB in memory: only for those who ask for stems
 
     return Kiwi(num_workers=1)
@@ -95,7 +96,7 @@ def cut_stem(word: str) -> tuple[str, str, bool]:
     share a syllable ("했다") that syllable belongs to the stem. The end is "" for a bare word, and
     the stem for one that is nothing but an ending.
     """
-    tokens = _kiwi().tokenize(word)
+    tokens = analyzer().tokenize(word)
     count = len(tokens)
     while count and (tokens[count - 1].tag[0] in "JE" or tokens[count - 1].tag == "VCP"):
         count -= 1

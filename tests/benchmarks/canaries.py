@@ -21,6 +21,7 @@ from helpers import ROOT
 LOG = ROOT / "data" / "mask_attack" / "canaries.jsonl"
 MODEL = "mini-bert-ko"
 SIZES = "secret_sentences", "secrets_each", "candidates", "passes", "membership_others"
+NOISES = 0, 0.01, 0.1, 1  # one more than the lesson has time for
 PLAIN, EARLY = "막지 않음", "일찍 멈춤"
 
 
@@ -123,7 +124,7 @@ def measure() -> None:
     options = Options("3강의 비밀을 다른 시드로 심고 막아 봅니다.", corpus=False)
     options.add_argument("--seeds", type=positive(int), default=3, help="시드의 수입니다.")
     options.add_argument(
-        "--noises", type=float, nargs="*", default=table["noises"], help="DP-SGD의 잡음입니다."
+        "--noises", type=float, nargs="*", default=NOISES, help="DP-SGD의 잡음입니다."
     )
     options.add_argument(
         "--repetitions",
