@@ -76,11 +76,10 @@ def attack(
     """Replace (or insert) words greedily, most important first, until the classifier is wrong.
 
     classify: texts -> probabilities [texts, classes]. method: 'bert-attack' (pieces of the
-    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-r-stem' (one for its stem; its
-    particle or ending stays), 'bae-i' (a mask inserted after it) or 'random' (words of
-    `vocabulary`). At most `max_share` of the words change. With `encode`
-    (sentences -> vectors) candidates whose cosine with the original is below `min_similarity` are
-    dropped. Every text shown to the classifier counts as a query.
+    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-r-stem' (one for its stem),
+    'bae-i' (a mask inserted after it) or 'random' (words of `vocabulary`). At most `max_share` of
+    the words change. With `encode` (sentences -> vectors) candidates whose cosine with the original
+    is below `min_similarity` are dropped. Every text shown to the classifier counts as a query.
     Raises CourseError for an empty or over-long text, and for an unknown method.
     Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
     """
