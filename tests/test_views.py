@@ -84,6 +84,27 @@ def test_lines_with_error_bars():
     assert list(bars[0].get_ydata()) == [1.0, 3.0]
 
 
+def test_few_lines_are_named_at_their_ends_and_never_on_top_of_each_other():
+    series = {"가": ([0, 1], [3, 1.0]), "나": ([0, 1], [2, 1.01]), "다": ([0, 1], [1, 5.0])}
+    ax = charts.lines(series)
+    ax.figure.canvas.draw()
+    assert ax.get_legend() is None
+    assert [text.get_text() for text in ax.texts] == ["가", "나", "다"]  # from below
+    assert [text.get_color() for text in ax.texts] == [line.get_color() for line in ax.lines]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in zip(boxes, boxes[1:], strict=False))
+    assert all(box.x0 > ax.get_window_extent().x1 for box in boxes)
+    ax.axhline(2, label="기준선")
+    assert [text.get_text() for text in ax.legend().get_texts()] == ["기준선"]
+
+
+@pytest.mark.parametrize("names", ["가나다라마", ["아주 길어서 옆에 둘 수 없는 이름", "나"]])
+def test_many_lines_and_long_names_get_a_legend(names):
+    ax = charts.lines({name: ([0, 1], [1, 2]) for name in names})
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(names)
+    assert not ax.texts
+
+
 def words_of(explorer):
     return {button.description: button for button in explorer._words.children}
 

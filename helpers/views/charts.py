@@ -4,13 +4,28 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from transformers import TrainerCallback
 
 from helpers.course import use_korean_font
 
+# Colours that the colour-blind can tell apart: Okabe & Ito 2008, "Color Universal Design".
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6b7280"]
+STYLE = {
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#6b7280",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+}
+BESIDE = 4, 16  # so many lines, with names of so many letters, are named at their ends
+
 use_korean_font()
+plt.rcParams.update(STYLE)
 
 
 def bars(
@@ -31,7 +46,7 @@ def bars(
     for index, (name, heights) in enumerate(series.items()):
         x = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
         drawn = ax.bar(x, heights, width, label=name, yerr=errors, capsize=3)
-        ax.bar_label(drawn, fmt="%.3g", fontsize=8)
+        ax.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
     ax.set_xticks(range(len(labels)), labels)
     if len(series) > 1:
         ax.margins(y=0.2)  # room above the bars, so that the legend hides no number
@@ -47,17 +62,43 @@ def lines(
 ) -> Axes:
     """lines({"손실": ([0, 100], [7.6, 6.2])}, "스텝", "손실") -> one line a name.
 
-    A third sequence beside x and y draws error bars of that length up and down.
+    A third sequence beside x and y draws error bars of that length up and down. A few lines are
+    named at their ends, in their colours; more get a legend.
     """
     ax = new_axes(title, xlabel, ylabel)
+    beside = len(series) <= BESIDE[0] and max(map(len, series), default=0) <= BESIDE[1]
+    ends = []
     for name, (x, y, *error) in series.items():
+        label = f"_{name}" if beside else name  # a legend leaves out what begins with _
         if error:
-            ax.errorbar(x, y, *error, label=name, marker="o", capsize=3)
+            drawn = ax.errorbar(x, y, *error, label=label, marker="o", capsize=3).lines[0]
         else:
-            ax.plot(x, y, label=name)
-    if len(series) > 1:
+            (drawn,) = ax.plot(x, y, label=label)
+        if len(y):
+            ends.append((float(y[-1]), name, drawn.get_color()))
+    if beside and len(series) > 1:
+        name_ends(ax, ends)
+    elif len(series) > 1:
         ax.legend()
     return ax
+
+
+def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write (height, name, colour) at the right edge, from below, a line of text apart at least."""
+    line, lowest = 13, -np.inf  # points
+    for height, name, colour in sorted(ends):
+        place = ax.transData.transform((0, height))[1] * 72 / ax.figure.dpi
+        lowest = max(place, lowest + line)
+        ax.annotate(
+            name,
+            (1, height),
+            (6, lowest - place),
+            xycoords=ax.get_yaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=colour,
+        )
 
 
 def heat_map(
