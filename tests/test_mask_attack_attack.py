@@ -383,6 +383,8 @@ def test_evaluate_command_prints_one_json_line_a_method(tmp_path, folder):
         assert 0 <= result["accuracy_under_attack"] <= result["accuracy"] <= 1
         assert {"success_rate", "words_changed", "queries", "test_accuracy"} <= result.keys()
         asked = [fooled for fooled in result["fooled"] if fooled is not None]
+        near = result["similarities"]
+        assert [value is not None for value in near] == [bool(f) for f in result["fooled"]]
         assert len(result["fooled"]) == 4 and len(asked) == 4 * result["accuracy"]
     for wrong in (["--train", "x"], ["--method", "bertattack"]):
         failed = subprocess.run(

@@ -33,9 +33,9 @@ def evaluate(
     """Train on one file and attack texts of another: a row of numbers for each method.
 
     train_file, test_file: as for `read_reviews`; `max_train` and `attacks` draw that many of them.
-    encode: sentences -> vectors, the filter of `attack`. `fooled` has an entry for each review, in
-    the same order for every method, so that methods can be compared in pairs; null was not
-    attacked. Raises CourseError as `read_reviews` and
+    encode: sentences -> vectors, the filter of `attack`. `fooled` and `similarities` have an entry
+    for each review, in the same order for every method, so that methods can be compared in pairs;
+    null was not attacked, or has no successful text. Raises CourseError as `read_reviews` and
     `check_method` do, before any training.
     """
     for name in methods:
@@ -66,7 +66,9 @@ def evaluate(
         scores = {k: None if v != v else v for k, v in summary(results).items()}
         head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
         fooled = [r.success if r.predicted == r.label else None for r in results]
-        yield head | {"test_accuracy": test_accuracy} | scores | {"fooled": fooled}
+        near = [round(r.similarity, 4) if r.success else None for r in results]
+        each = {"fooled": fooled, "similarities": near}
+        yield head | {"test_accuracy": test_accuracy} | scores | each
 
 
 def korean_words() -> list[str]:

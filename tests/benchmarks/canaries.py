@@ -98,10 +98,10 @@ def result_of(model, untrained, tokenizer, canaries, heldout, seed: int, sizes: 
     scores = membership.membership_scores(model, untrained, tokenizer, sentences)["ratio"]
     count = [canary.repetitions for canary in canaries]
     unseen = scores[len(canaries) :]
-    auc = {
+    found = {
         str(n): membership.roc(
             [scores[i] for i, repetitions in enumerate(count) if repetitions == n], unseen, draws=0
-        )["AUC"]
+        )
         for n in sorted(set(count))  # 0 is the control: about a half
     }
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
@@ -110,7 +110,9 @@ def result_of(model, untrained, tokenizer, canaries, heldout, seed: int, sizes: 
         top1 = masked_accuracy(model, tokenizer, path).top1
     return {
         "exposure": {str(n): float(value) for n, value in means.items()},
-        "auc": auc,
+        "secrets": frame[["kind", "repetitions", "exposure", "extracted"]].values.tolist(),
+        "auc": {n: row["AUC"] for n, row in found.items()},
+        "tpr": {n: row["TPR"] for n, row in found.items()},
         "extracted": int(frame["extracted"].sum()),
         "top1": top1,
     }
