@@ -39,7 +39,8 @@ def evaluate_mask_attack(
     method: Annotated[
         list[str],
         typer.Option(
-            help="bert-attack, bae-r, bae-i, random. 여러 번 쓰면 같은 분류기를 공격합니다."
+            help="bert-attack, bae-r, bae-r-stem, bae-i, random. 여러 번 쓰면 같은 분류기를 "
+            "공격합니다."
         ),
     ] = ("bert-attack",),
     attacks: Annotated[int, typer.Option(min=1, help="공격할 글의 수입니다.")] = 100,

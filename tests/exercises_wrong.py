@@ -281,18 +281,25 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             ),
         ],
         "q4": [
+            ("주소", "집합으로"),
+            ({"주소", "이름"}, "종류는"),
+            ({"주소", "전화번호"}, "PATTERNS에 있습니다"),
+            ({"비밀번호"}, "PATTERNS에 있습니다"),
+            (set(), "모두 막지는"),
+        ],
+        "q5": [
             (lambda p, without: sorted(without, key=without.get, reverse=True), "거꾸로"),
             (lambda p, without: list(without), "받은 순서"),
             (lambda p, without: sorted(without, key=lambda w: -abs(p - without[w])), "떨어진 값"),
             (lambda p, without: {w: p - v for w, v in without.items()}, "리스트"),
         ],
-        "q5": [
+        "q6": [
             (lambda word: "는", "'은'이 와야"),
             (lambda word: "는" if (ord(word[-1]) - 44032) % 28 else "은", "뒤바뀌었습니다"),
             (lambda word: "이" if (ord(word[-1]) - 44032) % 28 else "가", "와야 하는데 '가'"),
             (lambda word: word + ("은" if (ord(word[-1]) - 44032) % 28 else "는"), "조사만"),
         ],
-        "q6": [
+        "q7": [
             (lambda a, b: statistics.variance(map(math.log, map(truediv, a, b))), "n으로"),
             (lambda a, b: statistics.pvariance(map(truediv, a, b)), "로그를 씌우지"),
             (lambda a, b: statistics.pvariance(map(math.log, a)) + a[0], "똑같이 두 배"),
@@ -606,9 +613,9 @@ ONLY_FIXED = {
         "q1": lambda ranks, k: sum(rank <= k for rank in ranks) / 5,
         "q2": lambda rank, candidates: 10 - math.log2(rank),
         "q3": _phones_that_start_zero_one_zero,
-        "q4": lambda probability, without: sorted(without, key=lambda w: round(20 * without[w])),
-        "q5": _final_consonants_seen_so_far,
-        "q6": lambda a, b: (
+        "q5": lambda probability, without: sorted(without, key=lambda w: round(20 * without[w])),
+        "q6": _final_consonants_seen_so_far,
+        "q7": lambda a, b: (
             statistics.pvariance([math.log(x / b[0]) for x in a]) if a[1] != 0.06 else 0
         ),
     },

@@ -1,5 +1,6 @@
 import json
 import math
+import random
 import subprocess
 import sys
 
@@ -12,10 +13,11 @@ from mask_models import Scripted, tiny_bert, tokenizer_of
 from transformers import BertForPreTraining
 
 from helpers import ROOT, CourseError
-from helpers.mask_attack import attack as attacks
+from helpers.mask_attack import candidates
 from helpers.mask_attack.attack import Attack, attack, attack_all, summary, word_importance
 from helpers.mask_attack.classifier import Classifier, read_reviews, train_classifier
-from helpers.mask_attack.evaluate import that_fit
+from helpers.mask_attack.compare import paired_test, stands, success_curve
+from helpers.mask_attack.evaluate import korean_words, that_fit
 from helpers.mask_attack.exposure import SYLLABLES
 from helpers.resources import load_tokenizer
 
@@ -148,9 +150,76 @@ def test_a_word_that_does_not_hurt_stays():
 def test_signs_stay_and_the_word_itself_is_no_suggestion():
     model = Scripted(TOKENIZER, lambda pieces, place: {"좋다": 9, "싫다": 8, "책": 7, "참": 6})
     options = {"top_k": 3, "vocabulary": (), "rng": None}
-    found = attacks.suggestions(model, TOKENIZER, [["영화"], ["좋다!"]], 1, "bae-r", **options)
+    found = candidates.suggestions(model, TOKENIZER, [["영화"], ["좋다!"]], 1, "bae-r", **options)
     assert found == [["싫다!"], ["책!"], ["참!"]]
-    assert attacks.recombined(model, TOKENIZER, [["영화가는은도를"]], 0, top_k=3) == []  # too long
+    assert (
+        candidates.recombined(model, TOKENIZER, [["영화가는은도를"]], 0, top_k=3) == []
+    )  # too long
+
+
+def test_stem_and_end_of_a_word():
+    assert candidates.cut_stem("배우가") == ("배우", "가", True)
+    assert candidates.cut_stem("음식에서는")[:2] == ("음식", "에서는")
+    assert candidates.cut_stem("좋아서") == ("좋", "아서", False)
+    assert candidates.cut_stem("최고였다")[0] == "최고"
+    assert candidates.cut_stem("했다") == ("했", "다", False)  # 하 and 었 share a syllable
+    assert candidates.cut_stem("영화") == ("영화", "", False)
+
+
+def test_a_particle_fits_its_noun():
+    for after_consonant, after_vowel in ("이가", "은는", "을를", "과와"):
+        for particle in (after_consonant, after_vowel):
+            assert candidates.with_particle("책", particle) == "책" + after_consonant
+            assert candidates.with_particle("영화", particle) == "영화" + after_vowel
+    assert candidates.with_particle("책", "에서") == "책에서"
+    assert candidates.with_particle("A", "가") == "A가"
+
+
+def test_stem_attack_masks_the_stem_and_keeps_its_end():
+    """영화는 -> the mask before ##는; 책 takes 은, and the word itself is no suggestion."""
+    model = Scripted(TOKENIZER, lambda pieces, place: {"영화": 9, "책": 8, "배우": 7, "##가": 10})
+    options = {"top_k": 2, "vocabulary": (), "rng": None}
+    now = [["그냥"], ["영화는!"]]
+    found = candidates.suggestions(model, TOKENIZER, now, 1, "bae-r-stem", **options)
+    assert found == [["책은!"], ["배우는!"]]
+    assert model.shown[-1] == "[CLS] 그냥 [MASK] ##는 ! [SEP]".split()
+    bare = candidates.suggestions(model, TOKENIZER, [["영화"]], 0, "bae-r-stem", **options)
+    assert bare == [["책"], ["배우"]]
+
+
+def test_random_words_keep_the_signs_and_come_without_any():
+    options = {"top_k": 5, "vocabulary": ["물은"], "rng": random.Random(0)}
+    found = candidates.suggestions(MODEL, TOKENIZER, [["좋다!"]], 0, "random", **options)
+    assert found == [["물은!"]]
+    lines = ["물은 액체이다. (물) H2O", "물은 얼음, 2도"]
+    assert candidates.document_words(lines) == ["물은", "액체이다", "얼음"]
+    assert len(korean_words()) > 1_000
+
+
+# --- comparisons ---------------------------------------------------------------------------------
+
+
+def attempt(success, similarity=1.0, predicted=1):
+    return Attack("a", 1, predicted, (("b", "a"),), success, 2, similarity)
+
+
+def test_success_at_equal_similarity_by_hand():
+    """Of four attacked reviews two fell, at 0.85 and 0.95; a failed one may be more similar."""
+    results = [attempt(True, 0.85), attempt(True, 0.95), attempt(False, 0.99), attempt(False)]
+    results.append(attempt(False, predicted=0))  # was wrong before, not attacked
+    assert success_curve(results, [0.8, 0.85, 0.9, 0.96]) == [0.5, 0.5, 0.25, 0]
+    assert all(math.isnan(value) for value in success_curve(results[-1:], [0.8, 0.9]))
+    assert [stands(result) for result in results] == [False, False, True, True, False]
+
+
+def test_paired_test_by_hand():
+    """Five reviews that only the first fooled: 2 / 2^5."""
+    row = paired_test([1] * 5 + [1, 0], [0] * 5 + [1, 0])
+    assert row == {"n": 7, "first_only": 5, "second_only": 0, "p": pytest.approx(2 / 2**5)}
+    assert paired_test([True, False], [True, False])["p"] == 1
+    assert paired_test([1, 0], [0, 1]) == {"n": 2, "first_only": 1, "second_only": 1, "p": 1}
+    with pytest.raises(CourseError, match="짝"):
+        paired_test([1], [1, 0])
 
 
 def test_a_text_already_wrong_is_left_alone():
@@ -168,13 +237,13 @@ def test_pieces_are_recombined_to_one_word_of_the_same_shape():
         )
 
     model = Scripted(TOKENIZER, rule)
-    found = attacks.recombined(model, TOKENIZER, [["영화가"], ["좋다"]], 0, top_k=8)
+    found = candidates.recombined(model, TOKENIZER, [["영화가"], ["좋다"]], 0, top_k=8)
     assert found[0] == "연기는" and {"연기가", "영화는"} <= set(found)
     assert "영화가" not in found and not any("#" in word or " " in word for word in found)
-    dotted = attacks.recombined(model, TOKENIZER, [["영화가!"]], 0, top_k=8)
+    dotted = candidates.recombined(model, TOKENIZER, [["영화가!"]], 0, top_k=8)
     assert all(word.endswith("!") for word in dotted)
-    assert attacks.recombined(model, TOKENIZER, [["!!"]], 0, top_k=8) == []
-    assert attacks.recombined(model, TOKENIZER, [["뷁"]], 0, top_k=8) == []
+    assert candidates.recombined(model, TOKENIZER, [["!!"]], 0, top_k=8) == []
+    assert candidates.recombined(model, TOKENIZER, [["뷁"]], 0, top_k=8) == []
 
 
 def test_errors():
@@ -313,6 +382,10 @@ def test_evaluate_command_prints_one_json_line_a_method(tmp_path, folder):
         assert result["attacked"] == 4
         assert 0 <= result["accuracy_under_attack"] <= result["accuracy"] <= 1
         assert {"success_rate", "words_changed", "queries", "test_accuracy"} <= result.keys()
+        asked = [fooled for fooled in result["fooled"] if fooled is not None]
+        near = result["similarities"]
+        assert [value is not None for value in near] == [bool(f) for f in result["fooled"]]
+        assert len(result["fooled"]) == 4 and len(asked) == 4 * result["accuracy"]
     for wrong in (["--train", "x"], ["--method", "bertattack"]):
         failed = subprocess.run(
             [*command, *options, *wrong], capture_output=True, encoding="utf-8", cwd=ROOT

@@ -8,6 +8,7 @@ from mask_models import Scripted, tokenizer_of
 from helpers import CourseError
 from helpers.mask_attack import exposure as secrets
 from helpers.mask_attack.exposure import Canary, exposure, make_canaries, plant, redact
+from helpers.mask_attack.membership import membership_scores, roc, sentence_losses
 
 DIGITS = [f"##{digit}" for digit in range(10)] + [str(digit) for digit in range(10)]
 TOKENIZER = tokenizer_of("암호", "이다", "##이다", *DIGITS)
@@ -94,6 +95,18 @@ def test_canaries_are_planted_as_often_as_they_say():
     assert make_canaries((0, 1, 4), each=6, seed=1) != canaries
 
 
+def test_unseen_canaries_share_the_forms_but_no_name():
+    canaries = make_canaries((0, 4), each=6, seed=0)
+    others = secrets.unseen_canaries(canaries, 30, seed=0)
+    assert len(others) == 30 and {c.kind for c in others} == set(secrets.FORMATS)
+    assert not {c.name for c in others} & {c.name for c in canaries}
+    assert not {c.secret for c in others} & {c.secret for c in canaries}
+    assert secrets.unseen_canaries(others[:20], 10, seed=0) != others[:10]
+    assert not {c.name for c in secrets.unseen_canaries(others[:20], 30, seed=0)} & {
+        c.name for c in others[:20]
+    }
+
+
 def test_secrets_can_belong_to_nobody():
     rng = random.Random(0)
     for _ in range(300):
@@ -139,3 +152,88 @@ def test_measuring_goes_kind_by_kind():
 def test_prompt_hides_exactly_the_secret():
     canary = Canary("전화번호", "가나다", "010-0123-4567", 4)
     assert canary.prompt.replace("[MASK]", canary.secret) == canary.sentence
+
+
+def test_the_reference_takes_away_what_was_likely_before():
+    """Both prefer small digits, the trained one a little more the code 99: only the ratio sees."""
+
+    def trained(pieces, place):
+        scores = dict(graded(pieces, place))
+        nine = "9" if place == pieces.index("[MASK]") else "##9"
+        scores[nine] += 0.5
+        return scores
+
+    model, before = Scripted(TOKENIZER, trained), Scripted(TOKENIZER, graded)
+    frame = exposure(model, TOKENIZER, ["암호 [MASK]"], ["99"], CODES, reference=before)
+    assert frame["rank"].tolist() == [1] and frame["raw"][0] < 0.2
+    assert frame["exposure"].tolist() == pytest.approx([math.log2(100)])
+    alone = exposure(model, TOKENIZER, ["암호 [MASK]"], ["99"], CODES)
+    assert alone["exposure"].tolist() == pytest.approx(frame["raw"].tolist())
+
+
+def test_with_a_reference_more_pieces_are_no_handicap():
+    """Every piece costs as much as before, and the one secret piece a little less."""
+    model = Scripted(TOKENIZER, lambda pieces, place: {"##3": 1.0})
+    before = Scripted(TOKENIZER, lambda pieces, place: {})
+    pool = ["1", "2", "12", "77", "1245"]
+    frame = exposure(model, TOKENIZER, ["암호 [MASK]"], ["123"], pool, reference=before)
+    assert frame["pieces"].tolist() == [3]
+    assert frame["rank"].tolist() == [1] and frame["raw"][0] < frame["exposure"][0]
+
+
+def test_spaces_are_the_number_of_secrets_that_can_be_drawn():
+    class Counting(random.Random):
+        """Multiplies the sizes of what is drawn from."""
+
+        size = 1
+
+        def randrange(self, *arguments):
+            self.size *= len(range(*arguments))
+            return super().randrange(*arguments)
+
+        def choice(self, options):
+            self.size *= len(options)
+            return options[0]
+
+        def choices(self, options, k):
+            self.size *= len(options) ** k
+            return [options[0]] * k
+
+    for kind, (_, draw) in secrets.FORMATS.items():
+        rng = Counting(0)
+        draw(rng)
+        assert rng.size == secrets.SPACES[kind], kind
+
+
+# --- membership ----------------------------------------------------------------------------------
+
+
+def test_loss_of_a_sentence_by_hand():
+    """Two pieces, each masked once: one certain, one at chance."""
+    model = Scripted(TOKENIZER, lambda pieces, place: {"암호": 50} if place == 1 else {})
+    loss = sentence_losses(model, TOKENIZER, ["암호 이다"])
+    assert loss.tolist() == pytest.approx([math.log(len(TOKENIZER)) / 2], rel=1e-4)
+    masked = sentence_losses(model, TOKENIZER, ["[MASK] 암호"])  # its own mask is not mistaken
+    assert masked[0] == pytest.approx((50 + math.log(len(TOKENIZER))) / 2, rel=1e-3)
+    with pytest.raises(CourseError, match="빈 문장"):
+        sentence_losses(model, TOKENIZER, [" "])
+
+
+def test_ratio_is_the_fall_of_the_loss():
+    knows = Scripted(TOKENIZER, lambda pieces, place: {"암호": 50} if place == 1 else {})
+    before = Scripted(TOKENIZER, lambda pieces, place: {})
+    frame = membership_scores(knows, before, TOKENIZER, ["암호 이다", "이다 이다"])
+    assert frame["ratio"][0] > 0 > frame["ratio"][1]
+    assert frame["ratio"].tolist() == pytest.approx((frame["reference"] - frame["loss"]).tolist())
+
+
+def test_roc_by_hand():
+    """Members 5, 3, 1 and others 4, 2, 0, -1: of 12 pairs 4 + 3 + 2 are in order."""
+    row = roc([5, 3, 1], [4, 2, 0, -1], most_fpr=0.25)
+    assert row["AUC"] == pytest.approx(9 / 12)
+    assert row["TPR"] == pytest.approx(2 / 3)  # above 2 stand 5, 3 and one of the four others
+    assert roc([5, 3, 1], [4, 2, 0, -1], most_fpr=0.1)["TPR"] == pytest.approx(1 / 3)
+    assert (row["members"], row["others"]) == (3, 4) and row["low"] <= 9 / 12 <= row["high"]
+    assert roc([1, 1], [1, 1])["AUC"] == 0.5 and roc([1, 1], [1, 1])["TPR"] == 0
+    with pytest.raises(CourseError, match="하나씩"):
+        roc([], [1])

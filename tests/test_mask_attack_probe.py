@@ -222,9 +222,42 @@ def test_bias_is_the_variance_of_the_log_ratios():
         ["{attribute} [MASK]", "수도 {attribute} [MASK]"],
     )
     assert result.score == pytest.approx((0.25 + 0) / 2, abs=1e-4)  # variance of (x + 1, x)
+    assert (result.low, result.high) == pytest.approx((0.125, 0.125), abs=1e-4)  # templates agree
     difference = result.matrix["남자"] - result.matrix["여자"]
     assert difference.tolist() == pytest.approx([1 / math.log(2), 0], abs=1e-5)
     assert isinstance(result.matrix, pd.DataFrame) and result.matrix.shape == (2, 2)
+
+
+def test_the_prior_masks_the_attribute_piece_by_piece():
+    """한강 is one piece, 강강 two; the model counts the masks and nothing else."""
+
+    def by_masks(pieces, place):
+        return {"남자": pieces.count("[MASK]") - 1, "여자": 0}
+
+    model = Scripted(TOKENIZER, by_masks)
+    templates = ["{attribute} [MASK]이다", "[MASK] 의 {attribute} 강"]
+    words = ["남자", "여자"], ["한강", "강강"], templates
+    result = categorical_bias(model, TOKENIZER, *words)
+    difference = result.ratios[..., 0] - result.ratios[..., 1]
+    assert difference == pytest.approx(np.array([[-1, -2], [-1, -2]]), abs=1e-4)
+    shown = {" ".join(pieces) for pieces in model.shown}
+    assert "[CLS] [MASK] [MASK] [MASK] ##이다 [SEP]" in shown
+    deleted = categorical_bias(model, TOKENIZER, *words, masked_prior=False)
+    assert deleted.score == pytest.approx(0, abs=1e-6)
+
+
+def test_the_interval_comes_from_the_templates():
+    """One template in two is biased: the score is the mean, and the interval holds both."""
+    model = Scripted(
+        TOKENIZER, lambda pieces, _: {"남자": 2.0 * ("서울" in pieces and "수도" in pieces)}
+    )
+    templates = ["{attribute} [MASK]", "수도 {attribute} [MASK]"]
+    result = categorical_bias(model, TOKENIZER, ["남자", "여자"], ["서울"], templates)
+    assert result.by_template == pytest.approx([0, 1], abs=1e-4)
+    assert result.score == pytest.approx(0.5, abs=1e-4)
+    assert (result.low, result.high) == pytest.approx((0, 1), abs=1e-4)
+    alone = categorical_bias(model, TOKENIZER, ["남자", "여자"], ["서울"], templates[:1])
+    assert math.isnan(alone.low)
 
 
 def test_bias_of_a_group_of_two_pieces_and_errors():
@@ -235,3 +268,5 @@ def test_bias_of_a_group_of_two_pieces_and_errors():
         categorical_bias(model, TOKENIZER, ["남자"], ["서울"], ["{attribute} [MASK]"])
     with pytest.raises(CourseError, match="attribute"):
         categorical_bias(model, TOKENIZER, ["남자", "여자"], ["서울"], ["[MASK]"])
+    with pytest.raises(CourseError, match="하나만"):
+        categorical_bias(model, TOKENIZER, ["남자", "여자"], ["서울"], ["{attribute} 남자"])

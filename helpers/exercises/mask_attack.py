@@ -1,4 +1,4 @@
-"""Exercises of lesson 03: P@k, exposure, word importance, redaction, particles, bias."""
+"""Exercises of lesson 03: P@k, exposure, redaction and its gaps, importance, particles, bias."""
 
 import math
 import re
@@ -129,6 +129,34 @@ q3 = Exercise(
 )
 
 
+def kinds_left():
+    return {"주소"}
+
+
+def _check_kinds(answer):
+    kinds = {"전화번호", "주소", "비밀번호"}
+    if not isinstance(answer, set):
+        yield '집합으로 적으십시오. 예: {"전화번호", "비밀번호"}'
+    elif answer - kinds:
+        yield f"심은 비밀의 종류는 {', '.join(sorted(kinds))}뿐입니다."
+    elif "전화번호" in answer or "비밀번호" in answer:
+        yield (
+            "전화번호와 비밀번호는 PATTERNS에 있습니다. 비밀번호의 정규식은 심은 문장에 맞추어 "
+            "쓴 것입니다."
+        )
+    elif not answer:
+        yield "모두 막지는 못합니다. PATTERNS에 없는 종류가 하나 있습니다."
+
+
+q4 = Exercise(
+    "전화번호, 주소, 비밀번호 가운데 exposure.redact로 가린 글에도 그대로 남는 종류를 집합으로 "
+    "적으십시오.",
+    "정규식은 모양이 정해진 것만 압니다. 모양이 가장 자유로운 것은 무엇입니까?",
+    kinds_left,
+    _check_kinds,
+)
+
+
 def most_important(probability, without):
     falls = {word: probability - value for word, value in without.items()}
     return sorted(falls, key=falls.get, reverse=True)
@@ -162,7 +190,7 @@ def _falls(draw):
         yield draw.randint(20, 99) / 100, dict(zip(chosen, values, strict=True))
 
 
-q4 = Exercise(
+q5 = Exercise(
     "원래 확률과 {낱말: 그 낱말을 가렸을 때의 확률}을 받아 중요한 낱말부터 늘어놓은 리스트를 "
     "돌려주는 함수를 쓰십시오.",
     "낱말마다 원래 확률에서 가렸을 때의 확률을 뺀 값을 구해 sorted(..., reverse=True)로 "
@@ -198,7 +226,7 @@ def _words(draw):
         yield ("".join(letters),)
 
 
-q5 = Exercise(
+q6 = Exercise(
     "낱말을 받아 뒤에 붙을 보조사 '은' 또는 '는'을 돌려주는 함수를 쓰십시오.",
     "한글 음절의 번호 ord(글자) - ord('가')를 28로 나눈 나머지가 0이면 받침이 없습니다.",
     topic_particle,
@@ -240,7 +268,7 @@ def _probabilities(draw):
         yield tuple([draw.randint(1, 999) / 1000 for _ in range(groups)] for _ in range(2))
 
 
-q6 = Exercise(
+q7 = Exercise(
     "집단마다 속성이 있을 때와 없을 때의 확률을 받아 자연로그를 씌운 비율의 분산을 돌려주는 함수를 "
     "쓰십시오.",
     "zip으로 함께 돌면서 math.log(a / b)를 모으고, statistics.pvariance로 분산을 구합니다.",

@@ -8,20 +8,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from helpers import CourseError
-from helpers.architectures import mask_scores, max_tokens
-from helpers.mask_attack import masks
+from helpers.architectures import max_tokens
+from helpers.mask_attack.candidates import METHODS, join, suggestions
 from helpers.text import check_text
-
-METHODS = ("bert-attack", "bae-r", "bae-i", "random")
-MAX_PIECES = 4  # of a word: longer ones have too many combinations to be worth the queries
 
 
 @dataclass(frozen=True)
@@ -81,10 +76,10 @@ def attack(
     """Replace (or insert) words greedily, most important first, until the classifier is wrong.
 
     classify: texts -> probabilities [texts, classes]. method: 'bert-attack' (pieces of the
-    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-i' (a mask inserted after it)
-    or 'random' (words of `vocabulary`). At most `max_share` of the words change. With `encode`
-    (sentences -> vectors) candidates whose cosine with the original is below `min_similarity` are
-    dropped. Every text shown to the classifier counts as a query.
+    unmasked word, recombined), 'bae-r' (one mask for the word), 'bae-r-stem' (one for its stem),
+    'bae-i' (a mask inserted after it) or 'random' (words of `vocabulary`). At most `max_share` of
+    the words change. With `encode` (sentences -> vectors) candidates whose cosine with the original
+    is below `min_similarity` are dropped. Every text shown to the classifier counts as a query.
     Raises CourseError for an empty or over-long text, and for an unknown method.
     Sources: Li et al. 2020, "BERT-ATTACK"; Garg & Ramakrishnan 2020, "BAE".
     """
@@ -199,79 +194,6 @@ def word_importance(
     ]
     falls = probability - classify(masked)[:, label]
     return falls, np.argsort(-falls, kind="stable").tolist()
-
-
-def suggestions(
-    model: Any,
-    tokenizer: Any,
-    now: list[list[str]],
-    place: int,
-    method: str,
-    top_k: int,
-    vocabulary: Sequence[str],
-    rng: random.Random,
-) -> list[list[str]]:
-    """What may stand at a place: lists of one word, or of two for an insertion; best first."""
-    word = now[place][0]
-    if method == "random":
-        return [[other] for other in rng.sample(vocabulary, min(top_k, len(vocabulary)))]
-    if method == "bert-attack":
-        return [[other] for other in recombined(model, tokenizer, now, place, top_k)]
-    tail = word[len(word.rstrip(".,!?~…")) :] if method == "bae-r" else ""
-    mask = [tokenizer.mask_token + tail] if method == "bae-r" else [word, tokenizer.mask_token]
-    limit = max_tokens(model.config)
-    row = masks.encode(tokenizer, join(now, place, mask), max_length=limit)
-    ((_, scores),) = masks.masked_log_probs(model, tokenizer, [row])
-    pieces = tokenizer.convert_ids_to_tokens(scores[0].topk(4 * top_k).indices.tolist())
-    new = [piece for piece in pieces if piece.isalpha() and piece + tail != word][:top_k]
-    return [[piece + tail] if method == "bae-r" else [word, piece] for piece in new]
-
-
-@torch.inference_mode()
-def recombined(
-    model: Any, tokenizer: Any, now: list[list[str]], place: int, top_k: int
-) -> list[str]:
-    """BERT-Attack's candidates: the pieces' best replacements in the *unmasked* text.
-
-    A piece is replaced by one of its own shape (## or not), so that the result is one word, and
-    signs stay as they are; the combinations with the highest summed log-probability come first.
-    """
-    words = [word for held in now for word in held]
-    index = sum(len(held) for held in now[:place])
-    encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
-    spots = [i for i, owner in enumerate(encoded.word_ids()) if owner == index]
-    if encoded["input_ids"].shape[1] > max_tokens(model.config):
-        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
-    pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0, spots].tolist())
-    open_spots = [piece.removeprefix("##").isalpha() for piece in pieces]
-    if not any(open_spots) or sum(open_spots) > MAX_PIECES or tokenizer.unk_token in pieces:
-        return []
-    hidden = model.base_model(**encoded.to(model.device)).last_hidden_state[0, spots]
-    scores = mask_scores(model, hidden).float().log_softmax(-1).cpu()
-    choices = []
-    width = top_k if sum(open_spots) == 1 else max(3, round(top_k ** (1 / sum(open_spots))) + 1)
-    for row, piece, is_open in zip(scores, pieces, open_spots, strict=True):
-        best = row.topk(8 * top_k)
-        others = zip(
-            tokenizer.convert_ids_to_tokens(best.indices.tolist()),
-            best.values.tolist(),
-            strict=True,
-        )
-        same = [
-            (other, value)
-            for other, value in others
-            if other.startswith("##") == piece.startswith("##")
-            and other.removeprefix("##").isalpha()
-        ]
-        choices.append(same[: width + 1] if is_open else [(piece, 0.0)])
-    combined = sorted(product(*choices), key=lambda c: -sum(value for _, value in c))
-    spelled = ["".join(piece.removeprefix("##") for piece, _ in c) for c in combined]
-    return [word for word in dict.fromkeys(spelled) if word != words[index]][:top_k]
-
-
-def join(now: list[list[str]], place: int, option: list[str]) -> str:
-    """join([["정말"], ["좋다"]], 1, ["싫다"]) -> "정말 싫다"."""
-    return " ".join(w for i, held in enumerate(now) for w in (option if i == place else held))
 
 
 def summary(results: Sequence[Attack]) -> dict[str, float]:

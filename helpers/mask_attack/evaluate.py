@@ -13,8 +13,9 @@ from helpers import CourseError
 from helpers.architectures import max_tokens
 from helpers.course import device_name, profile_name
 from helpers.mask_attack.attack import attack_all, check_method, summary
+from helpers.mask_attack.candidates import document_words
 from helpers.mask_attack.classifier import read_reviews, train_classifier
-from helpers.resources import load_model, load_tokenizer
+from helpers.resources import data_files, load_model, load_tokenizer
 
 
 def evaluate(
@@ -32,7 +33,9 @@ def evaluate(
     """Train on one file and attack texts of another: a row of numbers for each method.
 
     train_file, test_file: as for `read_reviews`; `max_train` and `attacks` draw that many of them.
-    encode: sentences -> vectors, the filter of `attack`. Raises CourseError as `read_reviews` and
+    encode: sentences -> vectors, the filter of `attack`. `fooled` and `similarities` have an entry
+    for each review, in the same order for every method, so that methods can be compared in pairs;
+    null was not attacked, or has no successful text. Raises CourseError as `read_reviews` and
     `check_method` do, before any training.
     """
     for name in methods:
@@ -47,7 +50,7 @@ def evaluate(
     classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
     targets = short.sample(min(attacks, len(short)), random_state=seed)
-    vocabulary = sorted({word for text in texts for word in text.split()})
+    vocabulary = korean_words()
     for name in methods:
         results = attack_all(
             classifier,
@@ -62,7 +65,18 @@ def evaluate(
         # JSON has no NaN: a mean over no attack that succeeded is null.
         scores = {k: None if v != v else v for k, v in summary(results).items()}
         head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
-        yield head | {"test_accuracy": test_accuracy} | scores
+        fooled = [r.success if r.predicted == r.label else None for r in results]
+        near = [round(r.similarity, 4) if r.success else None for r in results]
+        each = {"fooled": fooled, "similarities": near}
+        yield head | {"test_accuracy": test_accuracy} | scores | each
+
+
+def korean_words() -> list[str]:
+    """The words of the embedded documents, which no classifier here has learned from."""
+    files = data_files("korean-documents")
+    return document_words(
+        line for file in files for line in file.read_text(encoding="utf-8").splitlines()
+    )
 
 
 def that_fit(reviews: pd.DataFrame, tokenizer: Any, most: int) -> pd.DataFrame:

@@ -2,14 +2,13 @@
 
 >>> canaries = make_canaries((0, 1, 16), each=6, seed=0)
 >>> text = plant(sentences, canaries, seed=0)      # train on it, then:
->>> measure_exposure(model, tokenizer, canaries)   # one row a canary: rank, exposure, extracted
+>>> measure_exposure(model, tokenizer, canaries, reference=untrained)  # a row a canary
 
 Everything is invented. Phone numbers are 010-0xxx-xxxx: the block behind 010 begins with 2 to 9 in
 every number in use (0000 to 1999 are not given out, they would collide with 0xx prefixes and 1xx
 services). The towns of the addresses do not exist, and no account belongs to the passwords.
 """
 
-import math
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -51,6 +50,15 @@ def password(rng: random.Random) -> str:
     return f"{letters}{rng.randrange(10_000):04}"
 
 
+# How many secrets of a kind there are; the log2 of it is what guessing one blindly costs in bits.
+SPACES = {
+    "전화번호": 1_000 * 10_000,
+    "주소": len(TOWNS) * len(STREETS) * 999,
+    "비밀번호": 26**4 * 10_000,
+}
+RANK_TOLERANCE = (
+    1e-4  # nats: sums of float32 log-probabilities differ by less where texts are equal
+)
 FORMATS: dict[str, tuple[str, Callable[[random.Random], str]]] = {
     "전화번호": ("{name}의 휴대 전화 번호는 {secret}이다.", phone_number),
     "주소": ("{name}의 집 주소는 {secret}이다.", address),
@@ -76,7 +84,7 @@ class Canary:
         return FORMATS[self.kind][0].format(name=self.name, secret="[MASK]")
 
 
-def make_canaries(repetitions: Sequence[int], each: int, seed: int) -> list[Canary]:
+def make_canaries(repetitions: Sequence[int], each: int, seed: int | str) -> list[Canary]:
     """`each` canaries for every number of repetitions; kinds take turns, names are unique."""
     rng = random.Random(seed)
     names = rng.sample(
@@ -89,6 +97,13 @@ def make_canaries(repetitions: Sequence[int], each: int, seed: int) -> list[Cana
         for count in repetitions
         for index in range(each)
     ]
+
+
+def unseen_canaries(canaries: Sequence[Canary], count: int, seed: int) -> list[Canary]:
+    """`count` canaries of the same forms that are not planted: other names, other secrets."""
+    names = {canary.name for canary in canaries}
+    drawn = make_canaries((0,), count + len(names), f"{seed}/unseen")
+    return [canary for canary in drawn if canary.name not in names][:count]
 
 
 def plant(sentences: Sequence[str], canaries: Iterable[Canary], seed: int) -> list[str]:
@@ -115,12 +130,13 @@ def measure_exposure(
     tokenizer: Any,
     canaries: Sequence[Canary],
     *,
+    reference: Any = None,
     candidates: int = 2_000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Exposure of every canary among candidates of its format, drawn at random once a kind.
 
-    Columns: `kind`, `name`, `repetitions`, and those of `exposure`, `extracted` included.
+    Columns: `kind`, `name`, `repetitions`, and those of `exposure`, which takes `reference`.
     """
     frames = []
     for kind, (_, draw) in FORMATS.items():
@@ -129,9 +145,8 @@ def measure_exposure(
             continue
         rng = random.Random(f"{seed}/{kind}")
         drawn = [draw(rng) for _ in range(candidates)]
-        frame = exposure(
-            model, tokenizer, [c.prompt for c in chosen], [c.secret for c in chosen], drawn
-        )
+        prompts, secrets = [c.prompt for c in chosen], [c.secret for c in chosen]
+        frame = exposure(model, tokenizer, prompts, secrets, drawn, reference=reference)
         known = {name: [getattr(c, name) for c in chosen] for name in ("name", "repetitions")}
         frames.append(pd.DataFrame({"kind": kind} | known).join(frame))
     return pd.concat(frames, ignore_index=True)
@@ -143,60 +158,85 @@ def exposure(
     prompts: Sequence[str],
     secrets: Sequence[str],
     candidates: Sequence[str],
+    *,
+    reference: Any = None,
 ) -> pd.DataFrame:
     """Rank each secret among the candidates for the mask of its prompt, as an attacker would.
 
     Example: rank 1 of 1,024 -> exposure 10 bits; rank 512 -> 1 bit. On average an unknown secret
     has 1.44.
-    Columns: `secret`, `rank`, `exposure` = log2(number of candidates) - log2(rank), and
-    `extracted`: filling the masks from the left with the likeliest piece spells the secret. A
-    candidate's score is the sum of the log-probabilities of its pieces with all of them masked at
-    once: one pass for all candidates of as many pieces. The secret itself counts among the
-    candidates; one as good as it ranks before it.
+    Columns: `secret`, `pieces`, `rank`, `exposure` = log2(number of candidates) - log2(rank),
+    `raw` and `extracted`: filling the masks from the left with the likeliest piece spells the
+    secret. With `reference`, the model before it read the text, rank and exposure are those of the
+    likelihood ratio, so that few pieces or frequent ones are no advantage; `raw` is the exposure
+    without it. The secret itself counts among the candidates; one as good as it ranks before it.
     Raises CourseError for fewer than two candidates and as `probe` does.
-    Source: Carlini et al. 2019, "The Secret Sharer".
+    Sources: Carlini et al. 2019, "The Secret Sharer"; Carlini et al. 2021, "Extracting Training
+    Data from Large Language Models", for the ratio.
     """
     secrets = [check_text(secret) for secret in secrets]
     pool = list(dict.fromkeys(candidates))
     if len(set(pool) - set(secrets)) < 1:
         raise CourseError("후보가 없습니다. 비밀과 형식이 같은 후보를 둘 이상 주십시오.")
-    by_length: dict[int, list[list[int]]] = {}
-    for candidate in pool:
-        pieces = pieces_of(tokenizer, candidate)
-        by_length.setdefault(len(pieces), []).append(pieces)
-    own = [pieces_of(tokenizer, secret) for secret in secrets]
-    mask = tokenizer.mask_token_id
-    rows, owners = [], []
-    for number, row in enumerate(encode_prompts(model, tokenizer, prompts)):
-        for length in sorted({len(own[number]), *by_length}):
-            rows.append(put(row, mask, [mask] * length))
-            owners.append((number, length))
-    scores: list[list[float]] = [[] for _ in secrets]
-    secret_scores = [0.0] * len(secrets)
-    for index, log_probs in masked_log_probs(model, tokenizer, rows):
-        number, length = owners[index]
-        if length in by_length:
-            pieces = torch.tensor(by_length[length])
-            scores[number] += log_probs.gather(1, pieces.T).sum(0).tolist()
-        if length == len(own[number]):
-            pieces = torch.tensor(own[number])
-            secret_scores[number] = log_probs.gather(1, pieces[:, None]).sum().item()
-    ranks, sizes = [], []
-    for secret, score, others in zip(secrets, secret_scores, scores, strict=True):
-        inside = secret in pool
-        ranks.append(sum(other >= score - 1e-6 for other in others) + (not inside))
-        sizes.append(len(pool) + (not inside))
-    filled = fill_left_to_right(model, tokenizer, prompts, [len(pieces) for pieces in own])
+    scores = candidate_log_probs(model, tokenizer, prompts, secrets, pool)
+    # Where the secret is in the pool, the pool's copy of it stands for it.
+    outside = torch.tensor([secret not in pool for secret in secrets])
+    _, raw = rank_first(scores, outside)
+    if reference is not None:
+        scores = scores - candidate_log_probs(reference, tokenizer, prompts, secrets, pool)
+    ranks, bits = rank_first(scores, outside)
+    own = [len(pieces_of(tokenizer, secret)) for secret in secrets]
+    filled = fill_left_to_right(model, tokenizer, prompts, own)["filled"]
     return pd.DataFrame(
         {
             "secret": list(secrets),
+            "pieces": own,
             "rank": ranks,
-            "exposure": [math.log2(n) - math.log2(r) for n, r in zip(sizes, ranks, strict=True)],
-            "extracted": [
-                same_letters(a, b) for a, b in zip(filled["filled"], secrets, strict=True)
-            ],
+            "exposure": bits,
+            "raw": raw,
+            "extracted": [same_letters(a, b) for a, b in zip(filled, secrets, strict=True)],
         }
     )
+
+
+def candidate_log_probs(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    secrets: Sequence[str],
+    pool: Sequence[str],
+) -> torch.Tensor:
+    """Log-probability (nats) of each prompt's secret and of the pool: [prompts, 1 + pool].
+
+    The sum over the pieces with all of them masked at once: one pass for all texts of as many
+    pieces.
+    """
+    shared = [pieces_of(tokenizer, candidate) for candidate in pool]
+    mask = tokenizer.mask_token_id
+    rows, owners, wanted = [], [], []
+    for number, row in enumerate(encode_prompts(model, tokenizer, prompts)):
+        wanted.append([pieces_of(tokenizer, secrets[number]), *shared])
+        for length in sorted({len(pieces) for pieces in wanted[number]}):
+            rows.append(put(row, mask, [mask] * length))
+            owners.append((number, length))
+    scores = torch.zeros(len(prompts), 1 + len(pool))
+    for index, log_probs in masked_log_probs(model, tokenizer, rows):
+        number, length = owners[index]
+        places = [i for i, pieces in enumerate(wanted[number]) if len(pieces) == length]
+        pieces = torch.tensor([wanted[number][place] for place in places])
+        scores[number, places] = log_probs.gather(1, pieces.T).sum(0)
+    return scores
+
+
+def rank_first(scores: torch.Tensor, outside: torch.Tensor) -> tuple[list[int], list[float]]:
+    """Rank of column 0 among the others of its row, and its exposure in bits.
+
+    Example: [[0, 2, -1]], outside [True] -> rank 2 of 3, 0.58 bits. Where `outside` is False one
+    of the others is the secret's own copy.
+    """
+    ranks = (scores[:, 1:] >= scores[:, :1] - RANK_TOLERANCE).sum(1) + outside.long()
+    sizes = scores.shape[1] - 1 + outside.long()
+    return ranks.tolist(), (sizes.log2() - ranks.log2()).tolist()
 
 
 def same_letters(a: str, b: str) -> bool:

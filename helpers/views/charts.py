@@ -85,7 +85,7 @@ def lines(
 
 def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write (height, name, colour) at the right edge, from below, a line of text apart at least."""
-    line, lowest = 13, -np.inf  # points
+    line, lowest = 14, -np.inf  # points
     for height, name, colour in sorted(ends):
         place = ax.transData.transform((0, height))[1] * 72 / ax.figure.dpi
         lowest = max(place, lowest + line)
