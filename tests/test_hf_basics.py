@@ -135,7 +135,7 @@ def test_head_shows_an_answer_above_its_token(texts_of):
     ax = diagrams.draw_head(["[CLS]", "좋다", "[SEP]"], {0: "긍정"}, "문장 분류")
     at = {text.get_text(): text.get_position() for text in ax.texts if text.get_text()}
     assert at["긍정"][0] == at["[CLS]"][0] == 0 and at["긍정"][1] > at["BERT"][1] > at["[CLS]"][1]
-    assert at["[SEP]"][0] == 2 and ax.get_title() == "문장 분류"
+    assert at["[SEP]"][0] == 2 and ax.get_title(loc="left") == "문장 분류"
 
 
 def test_head_colours_the_parts():

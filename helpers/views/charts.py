@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from transformers import TrainerCallback
@@ -14,7 +13,7 @@ from helpers.course import use_korean_font
 # Colours that the colour-blind can tell apart: Okabe & Ito 2008, "Color Universal Design".
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6b7280"]
 STYLE = {
-    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#6b7280",
