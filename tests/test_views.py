@@ -1,5 +1,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
@@ -86,6 +87,7 @@ def test_lines_with_error_bars():
 
 def test_few_lines_are_named_at_their_ends_and_never_on_top_of_each_other():
     series = {"가": ([0, 1], [3, 1.0]), "나": ([0, 1], [2, 1.01]), "다": ([0, 1], [1, 5.0])}
+    series["나"] = tuple(pd.Series(values, index=[7, 8]) for values in series["나"])
     ax = charts.lines(series)
     ax.figure.canvas.draw()
     assert ax.get_legend() is None

@@ -74,7 +74,7 @@ def lines(
         else:
             (drawn,) = ax.plot(x, y, label=label)
         if len(y):
-            ends.append((float(y[-1]), name, drawn.get_color()))
+            ends.append((float(drawn.get_ydata()[-1]), name, drawn.get_color()))
     if beside and len(series) > 1:
         name_ends(ax, ends)
     elif len(series) > 1:
