@@ -1,5 +1,6 @@
 """What a reader types, before a model, a library or a page sees it."""
 
+import functools
 import html
 import os
 from pathlib import Path
@@ -8,6 +9,14 @@ from typing import Any
 from helpers import CourseError
 
 QUOTED = 60  # characters of a text that an error repeats
+
+
+@functools.cache
+def analyzer() -> Any:
+    """Kiwi, the morphological analyzer, loaded once."""
+    from kiwipiepy import Kiwi  # 0.5 GB in memory: only for those who ask
+
+    return Kiwi(num_workers=1)
 
 
 def check_text(text: Any, most: int | None = None) -> str:

@@ -12,7 +12,6 @@ from korean_text import write_korean
 from transformers import AutoTokenizer, BertTokenizerFast
 
 from helpers import CourseError
-from helpers.korean_pretraining import wordpiece
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
 from helpers.korean_pretraining.wordpiece import (
@@ -21,6 +20,7 @@ from helpers.korean_pretraining.wordpiece import (
     train_wordpiece,
     wordpiece_tokenizer,
 )
+from helpers.text import analyzer
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_morphemes_first():
 
 
 def test_kiwi_is_loaded_once():
-    assert wordpiece._kiwi() is wordpiece._kiwi()
+    assert analyzer() is analyzer()
 
 
 def test_a_line_of_a_million_letters_takes_seconds(tmp_path):

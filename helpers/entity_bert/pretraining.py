@@ -1,6 +1,5 @@
 """Entity-aware pretraining: hide whole entities, not single tokens."""
 
-import functools
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -24,16 +23,10 @@ from helpers.entity_bert.spans import compose, covered
 from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
 from helpers.runs import train_quietly
+from helpers.text import analyzer
 
 NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
 Chunk = tuple[int, int]
-
-
-@functools.cache
-def _kiwi() -> Any:
-    from kiwipiepy import Kiwi  # 0.5 GB in memory: only for those who ask for nouns
-
-    return Kiwi(num_workers=1)
 
 
 def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
@@ -45,7 +38,7 @@ def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
     """
     sentences = list(sentences)
     found = []
-    for tokens, sentence in zip(_kiwi().tokenize(sentences), sentences, strict=True):
+    for tokens, sentence in zip(analyzer().tokenize(sentences), sentences, strict=True):
         runs: list[list] = []
         for token in tokens:
             if token.tag not in NOUNS:

@@ -1,6 +1,5 @@
 """Train a WordPiece vocabulary for Korean; as a second way, split into morphemes first."""
 
-import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from transformers import BertTokenizerFast
 
 from helpers import CourseError
 from helpers.korean_pretraining.corpus import as_paths, read_documents
+from helpers.text import analyzer
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LONGEST_WORD = 1_000  # characters: training takes the square of a word's length
@@ -108,13 +108,6 @@ def wordpiece_tokenizer(vocab: dict[str, int], model_max_length: int = 512) -> B
     )
 
 
-@functools.cache
-def _kiwi():
-    from kiwipiepy import Kiwi  # 0.5 GB in memory: only for those who ask for morphemes
-
-    return Kiwi(num_workers=1)
-
-
 def split_morphemes(sentences: Iterable[str]) -> list[str]:
     """Put a space between a sentence's morphemes, as ETRI's KorBERT does before WordPiece.
 
@@ -124,7 +117,7 @@ def split_morphemes(sentences: Iterable[str]) -> list[str]:
     """
     split = []
     sentences = list(sentences)
-    for tokens, sentence in zip(_kiwi().tokenize(sentences), sentences, strict=True):
+    for tokens, sentence in zip(analyzer().tokenize(sentences), sentences, strict=True):
         borders = sorted({token.start for token in tokens if token.start} | {0, len(sentence)})
         pieces = (sentence[a:b].strip() for a, b in zip(borders, borders[1:], strict=False))
         split.append(" ".join(piece for piece in pieces if piece))

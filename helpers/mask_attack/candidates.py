@@ -1,6 +1,5 @@
 """What may stand where a word stands: the candidates of every kind of attack."""
 
-import functools
 import operator
 import random
 import re
@@ -13,6 +12,7 @@ import torch
 from helpers import CourseError
 from helpers.architectures import mask_scores, max_tokens
 from helpers.mask_attack import masks
+from helpers.text import analyzer
 
 METHODS = ("bert-attack", "bae-r", "bae-r-stem", "bae-i", "random")
 MAX_PIECES = 4  # of a word: longer ones have too many combinations to be worth the queries
@@ -78,14 +78,6 @@ def cut_tail(word: str) -> tuple[str, str]:
     """cut_tail("좋다!") -> ("좋다", "!"): the signs at a word's end."""
     body = word.rstrip(SIGNS)
     return body, word[len(body) :]
-
-
-@functools.cache
-def analyzer() -> Any:
-    """Kiwi, the morphological analyzer, loaded once."""
-    from kiwipiepy import Kiwi  # 0.5 GB in memory: only for those who ask for stems
-
-    return Kiwi(num_workers=1)
 
 
 def cut_stem(word: str) -> tuple[str, str, bool]:

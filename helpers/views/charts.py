@@ -32,12 +32,12 @@ def bars(
     values: Sequence[float] | Mapping[str, Sequence[float]],
     ylabel: str = "",
     title: str = "",
-    errors: Sequence[float] | None = None,
+    errors: Sequence | None = None,
 ) -> Axes:
     """bars(["일반", "법률"], {"처음부터": [.1, .2], "이어서": [.3, .4]}) -> grouped bars.
 
     values: one number a label, or series name -> one number a label. The number stands on the bar,
-    above the error bars where `errors` gives their length up and down.
+    above the error bars where `errors` gives their lengths, one a label, or all down and all up.
     """
     series = values if isinstance(values, Mapping) else {None: values}
     ax = new_axes(title, "", ylabel)

@@ -1,9 +1,9 @@
 """How mini-bert-ko is made from its text; the weights that lie here are older, see README.md.
 
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
-        --start mini-bert-ko                                   # two CPU cores, five hours
+        --start mini-bert-ko                          # about five hours on two CPU cores
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
-        --batch-size 1024                                      # from e5, minutes on a GPU
+        --batch-size 1024                             # from e5 on a GPU; not tried yet
 
 FOLDER holds songys/Chatbot_data, NSMC and KorSTS, their training parts alone. An interrupted run
 goes on when the same command is given again. The model, in fp16, then lies in
