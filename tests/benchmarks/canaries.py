@@ -21,7 +21,7 @@ from helpers import ROOT
 LOG = ROOT / "data" / "mask_attack" / "canaries.jsonl"
 MODEL = "mini-bert-ko"
 SIZES = "secret_sentences", "secrets_each", "candidates", "passes", "membership_others"
-NOISES = 0, 0.01, 0.1, 1  # one more than the lesson has time for
+NOISES = 0, 0.01, 0.1, 1  # more than the lesson has time for
 PLAIN, EARLY = "막지 않음", "일찍 멈춤"
 
 
