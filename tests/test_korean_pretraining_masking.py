@@ -4,7 +4,6 @@ from korean_text import number_tokenizer
 from transformers import DataCollatorForLanguageModeling
 
 from helpers.korean_pretraining.masking import Masking, random_numbers, rank
-from helpers.korean_pretraining.wordpiece import SPECIAL_TOKENS, wordpiece_tokenizer
 
 # What `random_numbers` gives; computed once.
 KNOWN = [[13035903, 8201351], [14243477, 10887215], [16349787, 535545]]
@@ -94,36 +93,6 @@ def test_random_numbers_are_uniform_and_unrelated():
         other = random_numbers(0, stream, torch.arange(2000), 64)
         both = torch.stack([numbers.flatten(), other.flatten()])
         assert torch.corrcoef(both)[0, 1].abs() < 0.01
-
-
-def test_whole_words_are_masked_whole():
-    pieces = SPECIAL_TOKENS + [f"w{i}" for i in range(10)] + [f"##w{i}" for i in range(10)]
-    masking = Masking.of(
-        wordpiece_tokenizer({piece: i for i, piece in enumerate(pieces)}),
-        whole_word_mask=True,
-        mask_replace_prob=1.0,
-        random_replace_prob=0.0,
-    )
-    original = batch(300, 32, 25)
-    spoiled, labels = masking(original, torch.arange(300), 0.3)
-    words = chosen_words = longer = 0
-    for ids, new, chosen in zip(original.tolist(), spoiled.tolist(), labels != -100, strict=True):
-        assert all(new[i] == MASK for i in chosen.nonzero().flatten().tolist())
-        groups = []
-        for i, token in enumerate(ids):
-            if token in (CLS, SEP):
-                assert not chosen[i]
-                groups.append([])
-            elif token < 15 or not groups[-1]:  # a "##" after [SEP] begins, for want of the rest
-                groups.append([i])
-            else:
-                groups[-1].append(i)
-        for group in filter(None, groups):
-            assert len({bool(chosen[i]) for i in group}) == 1
-            words, chosen_words = words + 1, chosen_words + bool(chosen[group[0]])
-            longer += len(group) > 1
-    assert longer > 500
-    assert chosen_words / words == pytest.approx(0.3, abs=0.05)
 
 
 def test_rank():

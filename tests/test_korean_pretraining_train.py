@@ -20,7 +20,6 @@ from helpers.korean_pretraining import train, trainer
 from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model, new_model
-from helpers.korean_pretraining.optimizers import muon
 from helpers.korean_pretraining.run_folder import last_checkpoint, lock_folder, read_log
 from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
@@ -323,43 +322,6 @@ def test_stages_change_what_is_judged(corpus, tmp_path):
     judged = [row["next_sentence_loss"] > 0 for row in log]
     assert judged == [False] * 4 + [True, False] * 2
     assert all(row["masked_lm_loss"] > 0 for row in log)
-
-
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_either_optimizer_learns_and_resumes_as_if_nothing_had_happened(
-    corpus, tmp_path, monkeypatch, optimizer
-):
-    for module in ("settings", "train"):
-        name = f"helpers.korean_pretraining.{module}.bf16_supported"
-        monkeypatch.setattr(name, lambda: True)
-    settings = TINY | {"optimizer": optimizer, "save_steps": 20}
-    whole = pretrain(corpus, tmp_path / "whole", steps=40, **settings)
-    assert losses(whole.log, "masked_lm_loss")[-1] < losses(whole.log, "masked_lm_loss")[0]
-    part = pretrain(corpus, tmp_path / "part", steps=40, **settings)
-    shutil.rmtree(part.folder / "checkpoint-40")
-    again = pretrain(corpus, part.folder, steps=40, resume=True, **settings)
-    assert_same_run(again, whole, tolerance=1e-4)
-
-
-def test_muon_moves_the_encoders_matrices_and_nothing_else():
-    model = new_model(
-        number_tokenizer(20), hidden_size=8, num_attention_heads=1, num_hidden_layers=1
-    )
-    both = muon(model, 1e-3)
-    names = {id(p): name for name, p in model.named_parameters()}
-    matrices, rest = ([names[id(p)] for p in part.param_groups[0]["params"]] for part in both.parts)
-    assert sorted(matrices + rest) == sorted(names.values())
-    assert len(matrices) == 6 and all("encoder.layer.0" in name for name in matrices)
-    both.param_groups[0]["lr"] = 0.5  # as a scheduler does it
-    assert both.parts[0].param_groups[0]["lr"] == 0.5
-
-
-@pytest.mark.parametrize(
-    "optimizer, message", [("sgd", "adamw나 muon을"), ("muon", "adamw를 주십시오")]
-)
-def test_an_optimizer_that_cannot_be_had(corpus, tmp_path, fp32, optimizer, message):
-    with pytest.raises(CourseError, match=message):
-        pretrain(corpus, tmp_path / "model", steps=1, optimizer=optimizer, **TINY)
 
 
 def test_time_machine_records_the_answers_of_ten_moments(corpus, tmp_path):

@@ -30,30 +30,22 @@ def random_numbers(seed: int, stream: int, places: torch.Tensor, length: int) ->
 class Masking:
     """How BERT's input is spoiled: shares of the chosen pieces become `[MASK]` or another.
 
-    `continues_word` [vocabulary] says which pieces go on inside a word; with `whole_word_mask` a
-    word is chosen as a whole.
     Source: Devlin et al. 2019, section 3.1 (80 %, 10 %, the rest unchanged); as there, the number
     of masks follows from the number of pieces: `mlm_probability` of them, at least one.
     """
 
     special_ids: torch.Tensor
-    continues_word: torch.Tensor
+    vocab_size: int
     mask_id: int
     seed: int = 0
-    whole_word_mask: bool = False
     mask_replace_prob: float = 0.8
     random_replace_prob: float = 0.1
 
     @classmethod
     def of(cls, tokenizer, **settings) -> "Masking":
         """Read from a tokenizer what may be masked, and with what."""
-        pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-        return cls(
-            torch.tensor(tokenizer.all_special_ids),
-            torch.tensor([piece.startswith("##") for piece in pieces]),
-            tokenizer.mask_token_id,
-            **settings,
-        )
+        special_ids = torch.tensor(tokenizer.all_special_ids)
+        return cls(special_ids, len(tokenizer), tokenizer.mask_token_id, **settings)
 
     def __call__(
         self, input_ids: torch.Tensor, places: torch.Tensor, mlm_probability: float
@@ -65,38 +57,16 @@ class Masking:
         """
         length = input_ids.shape[1]
         maskable = ~torch.isin(input_ids, self.special_ids.to(input_ids.device))
-        chosen = self.choose(input_ids, maskable, places, mlm_probability)
+        count = (maskable.sum(1) * mlm_probability).round().clamp(min=1)[:, None]
+        draw = random_numbers(self.seed, 0, places, length).masked_fill(~maskable, 2.0)
+        chosen = (rank(draw) < count) & maskable
         labels = input_ids.masked_fill(~chosen, -100)
         fate = random_numbers(self.seed, 1, places, length)
-        other = random_numbers(self.seed, 2, places, length) * len(self.continues_word)
+        other = random_numbers(self.seed, 2, places, length) * self.vocab_size
         is_mask = chosen & (fate < self.mask_replace_prob)
         is_other = chosen & ~is_mask & (fate < self.mask_replace_prob + self.random_replace_prob)
         spoiled = torch.where(is_other, other.long(), input_ids).masked_fill(is_mask, self.mask_id)
         return spoiled, labels
-
-    def choose(
-        self,
-        input_ids: torch.Tensor,
-        maskable: torch.Tensor,
-        places: torch.Tensor,
-        mlm_probability: float,
-    ) -> torch.Tensor:
-        """Choose the pieces with the smallest random numbers: [batch, length] of bool."""
-        count = (maskable.sum(1) * mlm_probability).round().clamp(min=1)[:, None]
-        draw = random_numbers(self.seed, 0, places, input_ids.shape[1])
-        if not self.whole_word_mask:
-            return (rank(draw.masked_fill(~maskable, 2.0)) < count) & maskable
-        # All pieces of a word share the number of its first, and stand together in the ranking.
-        begins = maskable & ~self.continues_word.to(input_ids.device)[input_ids]
-        word = begins.long().cumsum(1)
-        first = torch.where(begins, torch.arange(input_ids.shape[1], device=draw.device), 0)
-        draw = draw.gather(1, first.cummax(1).values)
-        place = rank(draw.masked_fill(~maskable, 2.0)).masked_fill(~maskable, 0)
-        last = torch.zeros_like(place).scatter_reduce(1, word, place, "amax").gather(1, word)
-        one = torch.ones_like(place)
-        best = one.scatter_reduce(1, word, place.masked_fill(~maskable, 1), "amin").gather(1, word)
-        # The word that would be cut by the number stays whole and unmasked, unless it comes first.
-        return maskable & ((last < count) | (best == 0))
 
 
 def rank(values: torch.Tensor) -> torch.Tensor:

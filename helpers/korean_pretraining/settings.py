@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from helpers import CourseError
-from helpers.course import bf16_supported, device_name
+from helpers.course import device_name
 
 POSITIVE = (
     "minutes steps vocab_size hidden_size num_hidden_layers num_attention_heads batch_size "
@@ -31,7 +31,7 @@ class Settings:
     vocabulary is continued as it is; with another one its first `num_hidden_layers` layers are a
     warm start (the size arguments are then the source's). `batch_size` counts the sequences of one
     step over all processes. The share of masked pieces moves evenly from `mlm_probability` to
-    `final_mlm_probability`. `optimizer`: see `optimizers`; `teacher`: see `sentence_vectors`.
+    `final_mlm_probability`. `teacher`: see `sentence_vectors`.
     """
 
     minutes: Annotated[float | None, Option(help="학습 예산(분)입니다.")] = None
@@ -61,9 +61,6 @@ class Settings:
     learning_rate: Annotated[
         float, Option(help="학습률의 최댓값. 예산의 5 %까지 오르고 끝에서 0이 됩니다.")
     ] = 1e-3
-    optimizer: Annotated[
-        str, Option(help="adamw, 또는 층의 행렬만 muon(bf16 장치가 있어야 합니다).")
-    ] = "adamw"
     mlm_probability: Annotated[float, Option(help="가릴 토큰의 비율.")] = 0.15
     final_mlm_probability: Annotated[
         float | None, Option(help="끝에서의 비율. 주면 처음 비율에서 고르게 옮겨 갑니다.")
@@ -73,9 +70,6 @@ class Settings:
     ] = 0.8
     compile: Annotated[
         bool, Option("--compile", help="torch.compile을 씁니다(C++ 컴파일러 필요).")
-    ] = False
-    whole_word_mask: Annotated[
-        bool, Option("--whole-word-mask", help="낱말을 통째로 가립니다.")
     ] = False
     teacher: Annotated[str | None, Option(help="문장 벡터를 가르칠 인코더의 이름이나 폴더.")] = None
     teacher_prefix: Annotated[
@@ -118,13 +112,4 @@ def check_settings(settings: Settings) -> None:
     if settings.compile and not (device_name("full") == "cuda" or which("g++") or which("clang++")):
         raise CourseError(
             "compile에는 C++ 컴파일러가 필요합니다. g++를 설치하거나 compile 없이 실행해 주십시오."
-        )
-    if settings.optimizer not in ("adamw", "muon"):
-        raise CourseError(
-            f"optimizer {settings.optimizer!r}은(는) 없습니다. adamw나 muon을 주십시오."
-        )
-    if settings.optimizer == "muon" and not bf16_supported():
-        raise CourseError(
-            "muon은 bf16을 계산하는 장치에서만 쓸 만한 속도가 납니다. 이 컴퓨터에서는 adamw를 "
-            "주십시오."
         )

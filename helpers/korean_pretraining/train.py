@@ -19,7 +19,6 @@ from helpers.disk import clear_errors, write_text
 from helpers.korean_pretraining.corpus import as_paths
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model
-from helpers.korean_pretraining.optimizers import muon
 from helpers.korean_pretraining.run_folder import (
     SETTINGS,
     check_output,
@@ -208,10 +207,8 @@ def build_trainer(
     keep_memory()
     file = settings.time_machine
     recorders = [TimeMachine(file, tokenizer, clock)] if file else []
-    optimizer = muon(model, settings.learning_rate) if settings.optimizer == "muon" else None
     trainer = PretrainingTrainer(
         model=model,
-        optimizers=(optimizer, None),
         args=training_arguments(run, share, on_cpu),
         train_dataset=parts.text,
         # Few widths, so that few kernels are compiled.
@@ -226,7 +223,6 @@ def build_trainer(
         masking=Masking.of(
             tokenizer,
             seed=settings.seed,
-            whole_word_mask=settings.whole_word_mask,
             mask_replace_prob=settings.mask_replace_prob,
             random_replace_prob=(1 - settings.mask_replace_prob) / 2,
         ),

@@ -102,9 +102,8 @@ class PretrainingTrainer(Trainer):
             ids, labels = self.masking(batch["input_ids"], batch.pop("place"), share)
             batch |= {"input_ids": ids, "labels": labels}
             # No more masks than this: the shapes of a step depend on nothing that the device knows.
-            if not self.masking.whole_word_mask:
-                most = len(ids) * max(1, round(share * ids.shape[1]))
-                batch["max_masked"] = -(-most // 64) * 64
+            most = len(ids) * max(1, round(share * ids.shape[1]))
+            batch["max_masked"] = -(-most // 64) * 64
         return batches, self._get_num_items_in_batch(batches, device)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):

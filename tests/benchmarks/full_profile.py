@@ -59,7 +59,7 @@ def make_course(folder: Path, hub: Hub) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     profiles = folder / "helpers" / "profiles.toml"
     profiles.write_text(reduced_profiles(profiles.read_text("utf-8")), encoding="utf-8")
-    catalogue = folder / "helpers" / "resources" / "catalogue.py"
+    catalogue = folder / "helpers" / "catalogue.toml"
     text = catalogue.read_text("utf-8")
     for name, entry in hub_content.moved(hub.folder, hub.url).items():
         text = text.replace(CATALOGUE[name].url, entry.url)

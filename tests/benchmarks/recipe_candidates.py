@@ -31,7 +31,6 @@ CANDIDATES = {
     "base": {},
     "all [MASK]": {"mask_replace_prob": 1.0},
     "masking 30 to 15 %": {"mlm_probability": 0.3, "final_mlm_probability": 0.15},
-    "Muon": {"optimizer": "muon"},
     "rate 2e-3": {"learning_rate": 2e-3},
     "batch 192": {"batch_size": 192},
     "NSP in the last quarter": {"stages": WINDOWS},
