@@ -163,9 +163,6 @@ class ChatWindow(Window):
         )
         self._table.value = f"<table>{rows}</table>" if rows else "아직 질문이 없습니다."
 
-    def __repr__(self) -> str:
-        return "대화창은 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
-
 
 def clip(text: str) -> str:
     """Escape a text for HTML, cut to LIMIT characters."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from helpers.text import check_text, escape
+from helpers.text import escape
 from helpers.views.tokens import COLOURS
-from helpers.views.window import Window
+from helpers.views.window import Window, text_box
 
 LIMIT = 200
 
@@ -28,11 +28,8 @@ class MaskExplorer(Window):
         mask: str = "[MASK]",
     ):
         self._models, self._mask = models, mask
-        self._typed = widgets.Text(
-            value=check_text(text)[:LIMIT],
-            placeholder="문장을 입력하십시오",
-            layout=widgets.Layout(width="95%"),
-        )
+        self._typed = text_box(text)
+        self._typed.value = self._typed.value[:LIMIT]
         self._words = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
         self._shown = widgets.HTML()
         self._typed.observe(self._split, names="value")
@@ -83,9 +80,6 @@ class MaskExplorer(Window):
             )
         sentence = f'<div style="font-family:monospace">{escape(text)}</div>'
         self._shown.value = f'{sentence}<div style="display:flex">{"".join(columns)}</div>'
-
-    def __repr__(self) -> str:
-        return "낱말을 누르는 글상자는 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
 
 
 def bars(pairs: Sequence[tuple[str, float]], colour: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import ipywidgets as widgets
 
 from helpers import CourseError
-from helpers.text import check_text, escape
+from helpers.text import escape
 from helpers.views.tokens import COLOURS
-from helpers.views.window import Window
+from helpers.views.window import Window, bar, text_box
 
 LIMIT = 150
 ROLES = {"주어(subject)": COLOURS[0], "목적어(object)": COLOURS[1]}
@@ -32,11 +32,7 @@ class RelationExplorer(Window):
         top: int = 5,
     ):
         self._relations, self._top = relations, top
-        self._typed = widgets.Text(
-            value=check_text(text),
-            placeholder="문장을 입력하십시오",
-            layout=widgets.Layout(width="95%"),
-        )
+        self._typed = text_box(text)
         self._role = widgets.ToggleButtons(options=list(ROLES))
         # One button a letter: plain widgets know no text selection, and these work everywhere.
         self._letters: list[widgets.Button] = []
@@ -116,12 +112,4 @@ class RelationExplorer(Window):
         except CourseError as error:
             return [escape(str(error))]
         best = sorted(relations.items(), key=lambda item: -item[1])[: self._top]
-        return [
-            '<span style="display:inline-block;width:15em">'
-            f'{escape(name)}</span><span style="display:inline-block;height:0.8em;'
-            f'background:#60a5fa;width:{16 * share:.2f}em"></span> {share:.1%}'
-            for name, share in best
-        ]
-
-    def __repr__(self) -> str:
-        return "글상자는 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
+        return [bar(name, share, f"{share:.1%}", 15) for name, share in best]

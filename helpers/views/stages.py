@@ -5,9 +5,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from helpers.text import check_text, escape
+from helpers.text import escape
 from helpers.views.tokens import show_tokens
-from helpers.views.window import Window
+from helpers.views.window import Window, text_box
 
 LIMIT = 300
 
@@ -21,11 +21,7 @@ class StageExplorer(Window):
 
     def __init__(self, stages: Callable[[str], Mapping[str, Mapping[str, Any]]], text: str = ""):
         self._stages = stages
-        self._typed = widgets.Text(
-            value=check_text(text),
-            placeholder="문장을 입력하십시오",
-            layout=widgets.Layout(width="95%"),
-        )
+        self._typed = text_box(text)
         self._shown = widgets.HTML()
         self._typed.observe(self._draw, names="value")
         super().__init__([self._typed, self._shown])
@@ -40,6 +36,3 @@ class StageExplorer(Window):
         if len(text) > LIMIT:
             rows.insert(0, f"앞의 {LIMIT}자만 보여 줍니다. 문장을 줄이십시오.")
         self._shown.value = "".join(f"<div>{row}</div>" for row in rows)
-
-    def __repr__(self) -> str:
-        return "글상자는 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."

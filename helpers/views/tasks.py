@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 import ipywidgets as widgets
 
 from helpers import CourseError
-from helpers.text import check_text, escape
+from helpers.text import escape
 from helpers.views.tokens import COLOURS
-from helpers.views.window import Window
+from helpers.views.window import Window, bar, text_box
 
 LIMIT = 1000  # characters
 HIGHEST = 5.0
@@ -34,16 +34,9 @@ class TaskExplorer(Window):
         question: str = "",
         other: str = "",
     ):
-        wide = widgets.Layout(width="95%")
-        self._text = widgets.Textarea(
-            value=check_text(text), placeholder="글을 입력하십시오", layout=wide
-        )
-        self._question = widgets.Text(
-            value=check_text(question), placeholder="글에 대한 질문", layout=wide
-        )
-        self._other = widgets.Text(
-            value=check_text(other), placeholder="견줄 다른 문장", layout=wide
-        )
+        self._text = text_box(text, "글을 입력하십시오", widgets.Textarea)
+        self._question = text_box(question, "글에 대한 질문")
+        self._other = text_box(other, "견줄 다른 문장")
         self._parts = [  # title, function, the boxes it reads
             ("감성(sentiment)", lambda t: _bars(sentiment(t)), [self._text]),
             ("개체명(entities)", lambda t: _coloured(t, entities(t)), [self._text]),
@@ -83,25 +76,13 @@ class TaskExplorer(Window):
         except CourseError as error:
             return escape(str(error))
 
-    def __repr__(self) -> str:
-        return "글상자는 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
-
-
-def _bar(name: str, share: float, number: str) -> str:
-    width = 16 * min(1, max(0, share))
-    return (
-        f'<div><span style="display:inline-block;width:8em">{escape(name)}</span>'
-        f'<span style="display:inline-block;height:0.8em;background:#60a5fa;width:{width:.2f}em">'
-        f"</span> {number}</div>"
-    )
-
 
 def _bars(probabilities: Mapping[str, float]) -> str:
-    return "".join(_bar(name, share, f"{share:.1%}") for name, share in probabilities.items())
+    return "".join(bar(name, share, f"{share:.1%}", 8) for name, share in probabilities.items())
 
 
 def _meter(score: float) -> str:
-    return _bar(f"0 ~ {HIGHEST:g}", score / HIGHEST, f"{score:.1f}")
+    return bar(f"0 ~ {HIGHEST:g}", score / HIGHEST, f"{score:.1f}", 8)
 
 
 def _marked(text: str, spans: Sequence[tuple[int, int, str]], colours: Mapping[str, str]) -> str:

@@ -1,8 +1,11 @@
-"""What all widgets of the course have: a sentence for the reader whose kernel was restarted."""
+"""What the widgets share: a sentence where no kernel answers, a box to type in, a bar."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import ipywidgets as widgets
+
+from helpers.text import check_text, escape
 
 # JupyterLab gives this class to widgets whose kernel is gone, and otherwise leaves them as they
 # were: they take text and clicks, and do nothing.
@@ -20,3 +23,22 @@ class Window(widgets.VBox):
 
     def __init__(self, children: Sequence[widgets.Widget]):
         super().__init__([*children, widgets.HTMLMath(RESTARTED)])
+
+    def __repr__(self) -> str:
+        return "이 창은 노트북을 JupyterLab이나 Colab에서 실행하면 나타납니다."
+
+
+def text_box(text: str, placeholder: str = "문장을 입력하십시오", kind=widgets.Text) -> Any:
+    """text_box("한국어 문장"): a box as wide as the page; kind: `Text` or `Textarea`."""
+    layout = widgets.Layout(width="95%")
+    return kind(value=check_text(text), placeholder=placeholder, layout=layout)
+
+
+def bar(name: str, share: float, number: str, width: int) -> str:
+    """bar("긍정", 0.9, "90 %", 8) -> HTML: the name, `width` em wide, a bar and the number."""
+    length = 16 * min(1, max(0, share))
+    return (
+        f'<div><span style="display:inline-block;width:{width}em">{escape(name)}</span>'
+        f'<span style="display:inline-block;height:0.8em;background:#60a5fa;width:{length:.2f}em">'
+        f"</span> {number}</div>"
+    )
