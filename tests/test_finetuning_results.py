@@ -9,31 +9,10 @@ from helpers import CourseError
 from helpers.entity_bert.metrics import micro_f1
 from helpers.entity_bert.spans import ROLES, read_examples
 from helpers.finetuning import results
-from helpers.finetuning.evaluate import TASKS
 from helpers.finetuning.relation import Relation, mark_entities
 from helpers.resources import data_path
 
 RELATIONS = data_path("relation-sentences") / "test.json"
-
-
-def reviews(count):
-    return [
-        {"text": f"{'좋은' if i % 2 else '나쁜'} 글 {i}", "label": str(i % 2)} for i in range(count)
-    ]
-
-
-def test_a_run_is_appended_once_and_found_again(tmp_path):
-    log, parts = tmp_path / "log.jsonl", {TASKS["sentiment"]: (reviews(12), reviews(6))}
-    first = results.run_missing("some", parts, method="baseline", log=log)
-    assert results.run_missing("some", parts, method="baseline", log=log) == first
-    results.run_missing("some", parts, seed=1, method="baseline", log=log)
-    results.run_missing("other", parts, method="baseline", log=log)
-    shorter = {TASKS["sentiment"]: (reviews(10), reviews(6))}
-    results.run_missing("some", shorter, method="baseline", log=log)
-    rows = results.read_results(log)
-    assert len(rows) == 4 and rows[0] == first
-    assert first["scores"]["sentiment"].keys() == {"accuracy", "macro_f1"}
-    assert [row["tasks"] for row in rows[-2:]] == [{"sentiment": 12}, {"sentiment": 10}]
 
 
 def test_runs_of_other_weights_are_left_out(tmp_path):

@@ -13,6 +13,7 @@ tenth, shuffled, is the test; KorQuAD is only tested on, after training on our o
 """
 
 import random
+import time
 from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
@@ -51,12 +52,53 @@ def embedded() -> dict:
     }
 
 
+def run_missing(
+    data: str,
+    tasks: dict,
+    seed: int = 0,
+    method: str = "bert",
+    *,
+    model: str = "mini-bert-ko",
+    **options,
+) -> dict:
+    """One run of the log: the row it holds already, or a new one, appended when the run has ended.
+
+    data: its name in the log. tasks: {task: (training examples, test examples)}, trained together
+    if there are several. method: 'bert', 'untrained' or 'baseline'. options: as for
+    `train_together`. A row is {"data", "method", "seed", "options", "weights", "tasks": {task:
+    number of training examples}, "scores": {task: metrics}, "seconds"}.
+    """
+    from helpers.finetuning.baselines import BASELINES
+    from helpers.finetuning.results import LOG, read_results
+    from helpers.finetuning.train import train_together
+    from helpers.runs import append_run, weights_of
+
+    row = {"data": data, "method": method, "seed": seed, "options": options}
+    row["weights"] = weights_of(model)
+    row["tasks"] = {task.name: len(train) for task, (train, _) in tasks.items()}
+    for old in read_results(weights=row["weights"]):
+        if all(old[key] == value for key, value in row.items()):
+            return old
+    start = time.perf_counter()
+    if method == "baseline":
+        found = {task: BASELINES[task.name](*parts) for task, parts in tasks.items()}
+    else:
+        seen = {task: train for task, (train, _) in tasks.items()}
+        tuned = train_together(seen, model, seed, untrained=method == "untrained", **options)
+        found = {task: tuned[task.name].predict(test) for task, (_, test) in tasks.items()}
+    row["scores"] = {
+        task.name: {k: round(v, 4) for k, v in task.metrics(test, found[task]).items()}
+        for task, (_, test) in tasks.items()
+    }
+    row["seconds"] = round(time.perf_counter() - start, 1)
+    append_run(LOG, row)
+    return row
+
+
 def curves(chosen) -> None:
     """Every task from 50, 100, 200 and all examples;
     small sets are read more often, LEAST steps.
     """
-    from helpers.finetuning.results import run_missing
-
     tasks = [item for item in embedded().items() if item[0].name in (chosen.tasks or LEAST)]
     for seed in range(chosen.seeds):
         for method in ("baseline", "bert", "untrained"):  # what is cut short compares alike
@@ -84,8 +126,6 @@ def five_tasks() -> dict:
 
 def together(chosen) -> None:
     """One model for five tasks beside five models: STEPS steps a task on either side."""
-    from helpers.finetuning.results import run_missing
-
     tasks = five_tasks()
     for seed in range(chosen.seeds):
         for task, parts in tasks.items():
@@ -97,8 +137,6 @@ def together(chosen) -> None:
 
 def pairs(chosen) -> None:
     """One model for each two tasks, STEPS steps each: which helps which."""
-    from helpers.finetuning.results import run_missing
-
     tasks = [item for item in five_tasks().items() if item[0].name in (chosen.tasks or PAIRED)]
     for seed in range(chosen.seeds):
         for two in combinations(tasks, 2):
@@ -110,8 +148,6 @@ def tune(chosen) -> None:
     """What is chosen on held-out training reviews: learning rate,
     frozen layers, layer-wise decay.
     """
-    from helpers.finetuning.results import run_missing
-
     ((task, (reviews, _)),) = [item for item in embedded().items() if item[0].name == "sentiment"]
     shuffled = random.Random(0).sample(reviews, len(reviews))
     parts = {task: (shuffled[:DEV], shuffled[DEV:])}
@@ -129,7 +165,6 @@ PARTS = {"curves": curves, "tune": tune, "together": together, "pairs": pairs}
 def real(chosen) -> None:
     """Each task on the public data, beside its baseline."""
     from helpers.finetuning.evaluate import TASKS
-    from helpers.finetuning.results import run_missing
 
     parts, changes = {}, {}
     if chosen.klue_ner:
@@ -200,7 +235,8 @@ def measure_speed(chosen) -> None:
 
 
 def show_log() -> None:
-    from helpers.finetuning.results import read_results, weights_of
+    from helpers.finetuning.results import read_results
+    from helpers.runs import weights_of
 
     groups: dict[tuple, list[dict]] = {}
     for run in read_results(weights=weights_of("mini-bert-ko")):
