@@ -10,7 +10,7 @@ from transformers import BertForMaskedLM, BertForNextSentencePrediction
 
 from helpers import CourseError
 from helpers.korean_pretraining.corpus import read_documents
-from helpers.korean_pretraining.evaluate import batches, masked_accuracy, next_sentence_accuracy
+from helpers.korean_pretraining.evaluate import masked_accuracy, next_sentence_accuracy
 from helpers.korean_pretraining.model import new_model
 from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
 from helpers.korean_pretraining.wordpiece import (
@@ -51,7 +51,7 @@ def seen(model):
     rows = []
 
     def record(module, args, kwargs):
-        for ids, mask in zip(args[0], kwargs["attention_mask"], strict=True):
+        for ids, mask in zip(kwargs["input_ids"], kwargs["attention_mask"], strict=True):
             assert mask.tolist() == sorted(mask.tolist(), reverse=True)
             rows.append(ids[mask.bool()].tolist())
 
@@ -146,11 +146,12 @@ def test_batches_do_not_change_the_result(model, tokenizer, corpus):
         assert asdict(result) == pytest.approx(asdict(results[0]), rel=1e-5)
 
 
-def test_batches_hold_every_example_once():
-    examples = [([0] * length, length) for length in (2, 2, 3, 3, 5, 8, 30)]
-    cut = list(batches(examples, 10))
-    assert sum(cut, []) == examples
-    assert [len(batch) for batch in cut] == [3, 2, 1, 1]
+def test_a_mask_in_the_text_is_not_asked_for(model, tokenizer, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("서울은 [MASK] 수도이다.\n", encoding="utf-8")
+    result = masked_accuracy(model, tokenizer, path, mlm_probability=1.0)
+    ids = tokenizer("서울은 [MASK] 수도이다.", add_special_tokens=False)["input_ids"]
+    assert result.masked_tokens == sum(id not in tokenizer.all_special_ids for id in ids) > 0
 
 
 def test_masked_lm_class_and_mode(model, tokenizer, corpus, tmp_path):

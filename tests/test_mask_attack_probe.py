@@ -131,15 +131,6 @@ def test_batched_probe_gives_the_pipelines_answers():
         )
 
 
-def test_batches_hold_every_row_once_and_no_more_than_fits():
-    rows = [[0] * (1 + 37 * number % 64) for number in range(300)]
-    batches = list(masks.batches(rows))
-    assert sorted(number for batch in batches for number in batch) == list(range(300))
-    sizes = [len(batch) * max(len(rows[number]) for number in batch) for batch in batches]
-    assert max(sizes) <= masks.BATCH_TOKENS and len(batches) < 10
-    assert list(masks.batches([[0] * 9_999])) == [[0]]
-
-
 def test_the_longest_text_a_model_reads_is_not_refused():
     text = "수도 " * 61 + "[MASK]"
     assert len(masks.encode(TOKENIZER, text, max_length=64)) == 64

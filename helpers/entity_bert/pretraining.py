@@ -14,6 +14,7 @@ from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
 from helpers.architectures import mask_scores
+from helpers.batches import pad_rows
 from helpers.course import (
     device_name,
     profile_name,
@@ -96,17 +97,14 @@ def mask_batch(
     rows: Sequence[dict], choose: Chooser, share: float, rng: random.Random, tokenizer: Any
 ) -> dict[str, torch.Tensor]:
     """Put [MASK] on the chosen tokens: input_ids, attention_mask and labels [batch, length]."""
-    longest = max(len(row["input_ids"]) for row in rows)
-    shape = len(rows), -(-longest // WIDTH) * WIDTH
-    input_ids = torch.full(shape, tokenizer.pad_token_id)
-    labels, attention_mask = torch.full(shape, -100), torch.zeros(shape, dtype=torch.long)
-    for number, row in enumerate(rows):
-        ids, places = torch.tensor(row["input_ids"]), choose(row, share, rng)
-        attention_mask[number, : len(ids)] = 1
-        labels[number, places] = ids[places]
-        ids[places] = tokenizer.mask_token_id
-        input_ids[number, : len(ids)] = ids
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    masked = []
+    for row in rows:
+        ids, chosen = row["input_ids"], set(choose(row, share, rng))
+        hidden = [tokenizer.mask_token_id if n in chosen else id for n, id in enumerate(ids)]
+        labels = [id if n in chosen else -100 for n, id in enumerate(ids)]
+        masked.append({"input_ids": hidden, "labels": labels})
+    fills = {"input_ids": tokenizer.pad_token_id, "labels": -100}
+    return pad_rows(masked, fills, multiple=WIDTH)
 
 
 class MaskedPositionsLM(nn.Module):

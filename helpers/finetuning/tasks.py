@@ -10,10 +10,16 @@ import torch
 from transformers import BertForSequenceClassification
 
 from helpers import CourseError
+from helpers.batches import pad_rows
 from helpers.finetuning.files import Examples
 
 WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
-FILL = {"token_type_ids": 0, "labels": -100}  # -100: no loss there
+FILL = {
+    "token_type_ids": 0,
+    "labels": -100,  # no loss there
+    "start_positions": None,
+    "end_positions": None,
+}
 
 
 @dataclass(frozen=True)
@@ -88,18 +94,8 @@ class Task:
         self, rows: Sequence[dict], pad_token_id: int, length: int | None = None
     ) -> dict[str, torch.Tensor]:
         """Put rows into tensors; lists become [batch, length], filled up to a multiple of WIDTH."""
-        longest = max(len(row["input_ids"]) for row in rows)
-        length = length or -(-longest // WIDTH) * WIDTH
-        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-        batch = {"attention_mask": (torch.arange(length) < lengths[:, None]).long()}
-        for name in ("input_ids", "token_type_ids", "labels", "start_positions", "end_positions"):
-            values = [row[name] for row in rows if name in row]
-            if values and isinstance(values[0], list):
-                fill = FILL.get(name, pad_token_id)
-                values = [value + [fill] * (length - len(value)) for value in values]
-            if values:
-                batch[name] = torch.tensor(values)
-        return batch
+        fills = {"input_ids": pad_token_id, **FILL}
+        return pad_rows(rows, fills, width=length, multiple=WIDTH)
 
     def logits(self, outputs: Any) -> torch.Tensor:
         """The logits [batch, ...] among a model's outputs."""

@@ -10,7 +10,8 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers import CourseError
-from helpers.architectures import fit_length, mask_scores
+from helpers.architectures import fit_length
+from helpers.batches import BATCH_TOKENS, masked_log_probs
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.stages import pad_batch
 
@@ -32,7 +33,6 @@ class MaskedAccuracy:
     sentences: int
 
 
-@torch.inference_mode()
 def masked_accuracy(
     model,
     tokenizer,
@@ -42,7 +42,7 @@ def masked_accuracy(
     mlm_probability: float = 0.15,
     max_length: int = 128,
     max_sentences: int | None = None,
-    batch_tokens: int = 8_192,
+    batch_tokens: int = BATCH_TOKENS,
     show_progress: bool = False,
 ) -> MaskedAccuracy:
     """Replace 15 % of the pieces of each single sentence by `[MASK]` and let the model fill them.
@@ -63,24 +63,25 @@ def masked_accuracy(
     examples = draw_masks(tokenizer, sentences, seed, mlm_probability, length)
     pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     characters = [len(piece.removeprefix("##")) for piece in pieces]
-    was_training = model.training
-    model.eval()
     total = {"nll": 0.0, "top1": 0, "top5": 0, "tokens": 0, "characters": 0}
     guesses: set[int] = set()
-    for batch in tqdm(
-        list(batches(examples, batch_tokens)), disable=not show_progress, leave=False
+    rows = [row for row, _ in examples]
+    for number, log_probs in tqdm(
+        masked_log_probs(model, tokenizer, rows, batch_tokens),
+        total=len(rows),
+        disable=not show_progress,
+        leave=False,
     ):
-        scores, labels = fill(model, tokenizer, batch)
-        total["nll"] += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
+        labels = torch.tensor(examples[number][1])
+        total["nll"] -= log_probs.gather(1, labels[:, None]).sum().item()
         # Not by counting better scores: equal ones, or NaN, would make every guess the best.
-        best = scores.topk(5).indices
+        best = log_probs.topk(5).indices
         guesses.update(best[:, 0].tolist())
         hits = best == labels[:, None]
         total["top1"] += hits[:, 0].sum().item()
         total["top5"] += hits.sum().item()
         total["tokens"] += len(labels)
         total["characters"] += sum(characters[label] for label in labels.tolist())
-    model.train(was_training)
     return MaskedAccuracy(
         loss=total["nll"] / total["tokens"],
         top1=total["top1"] / total["tokens"],
@@ -106,41 +107,25 @@ def read_sentences(
 def draw_masks(
     tokenizer, sentences: list[str], seed: int, share: float, max_length: int
 ) -> list[tuple[list[int], list[int]]]:
-    """(ids, places to mask) of each sentence, shortest first; CourseError if there is none."""
+    """(ids with masks, the ids masked) of each sentence; CourseError if there is none."""
     # The empty sentence, which has nothing to mask, keeps the tokenizer from failing on no text.
     encoded = tokenizer([*sentences, ""], truncation=True, max_length=max_length)
     examples = []
     skip = set(tokenizer.all_special_ids)
     for i, ids in enumerate(encoded["input_ids"]):
+        # A mask that stands in the text itself is not asked for.
+        ids = [tokenizer.unk_token_id if n == tokenizer.mask_token_id else n for n in ids]
         places = [place for place, token in enumerate(ids) if token not in skip]
         if places:
             count = max(1, round(share * len(places)))
-            examples.append((ids, random.Random(f"{seed}/{i}").sample(places, count)))
+            chosen = sorted(random.Random(f"{seed}/{i}").sample(places, count))
+            masked = [tokenizer.mask_token_id if n in chosen else id for n, id in enumerate(ids)]
+            examples.append((masked, [ids[n] for n in chosen]))
     if not examples:
         raise CourseError(
             "가릴 수 있는 글자가 없습니다. 토크나이저와 텍스트 파일이 맞는지 확인해 주십시오."
         )
-    return sorted(examples, key=lambda example: len(example[0]))
-
-
-def fill(model, tokenizer, batch: list[tuple]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The model's scores [masks, vocabulary] and the right ids [masks].
-
-    batch: rows of `draw_masks`, the longest last.
-    """
-    input_ids = torch.full((len(batch), len(batch[-1][0])), tokenizer.pad_token_id)
-    attention_mask = torch.zeros_like(input_ids)
-    masked = torch.zeros_like(input_ids, dtype=torch.bool)
-    for row, (ids, places) in enumerate(batch):
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-        attention_mask[row, : len(ids)] = 1
-        masked[row, places] = True
-    labels = input_ids[masked]
-    input_ids[masked] = tokenizer.mask_token_id
-    hidden = model.base_model(
-        input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
-    ).last_hidden_state
-    return mask_scores(model, hidden[masked.to(model.device)]).float().cpu(), labels
+    return examples
 
 
 @torch.inference_mode()
@@ -170,14 +155,3 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
         right += (scores.argmax(1) == labels).sum().item()
     model.train(was_training)
     return right / len(rows)
-
-
-def batches(examples: list, batch_tokens: int) -> Iterable[list]:
-    """Cut examples sorted by length into batches of about `batch_tokens` with padding."""
-    batch: list = []
-    for example in examples:
-        if batch and (len(batch) + 1) * len(example[0]) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(example)
-    yield batch

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from helpers import CourseError
+from helpers.batches import pad_rows
 from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
 from helpers.korean_pretraining.sentence_vectors import sample_sentences
 
@@ -152,14 +153,7 @@ def pad_batch(
     examples: list[dict], pad_token_id: int, multiple: int = 1, longest: int | None = None
 ) -> dict[str, torch.Tensor]:
     """Pad examples to their longest, [batch, length], or on to a multiple up to `longest`."""
-    lengths = torch.tensor([len(e["input_ids"]) for e in examples])
-    width = int(lengths.max())
+    width = max(len(example["input_ids"]) for example in examples)
     width = min(-(-width // multiple) * multiple, max(width, longest or 10**9))
-    batch = {}
-    for name, value in (("input_ids", pad_token_id), ("token_type_ids", 0)):
-        rows = [[*e[name], *[value] * (width - len(e[name]))] for e in examples]
-        batch[name] = torch.tensor(rows)
-    batch["attention_mask"] = (torch.arange(width) < lengths[:, None]).long()
-    for name in ("next_sentence_label", "place"):
-        batch[name] = torch.tensor([e[name] for e in examples])
-    return batch
+    fills = {"input_ids": pad_token_id, "token_type_ids": 0}
+    return pad_rows(examples, fills | {"next_sentence_label": None, "place": None}, width=width)

@@ -11,6 +11,7 @@ import torch
 
 from helpers import CourseError
 from helpers.architectures import mask_scores, max_tokens
+from helpers.batches import masked_log_probs
 from helpers.mask_attack import masks
 from helpers.text import analyzer
 
@@ -69,7 +70,7 @@ def filled(
 ) -> list[str]:
     """The best `top_k` pieces for the one mask of `option` at a place, those of letters only."""
     row = masks.encode(tokenizer, join(now, place, option), max_length=max_tokens(model.config))
-    ((_, scores),) = masks.masked_log_probs(model, tokenizer, [row])
+    ((_, scores),) = masked_log_probs(model, tokenizer, [row])
     pieces = tokenizer.convert_ids_to_tokens(scores[0].topk(top_k).indices.tolist())
     return [piece for piece in pieces if piece.isalpha()]
 

@@ -14,8 +14,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
 from helpers.architectures import HeadOnEncoder, max_tokens
+from helpers.batches import BATCH_TOKENS, by_length
 from helpers.course import bf16_supported, keep_memory
-from helpers.mask_attack.masks import batches
 from helpers.resources import load_model, load_tokenizer
 from helpers.text import check_text
 
@@ -65,7 +65,7 @@ class Classifier:
         rows = encoded["input_ids"]
         result = np.empty((len(rows), self.model.config.num_labels), np.float32)
         self.model.eval()
-        for batch in batches(rows):
+        for batch in by_length(rows, BATCH_TOKENS):
             inputs = self.tokenizer.pad(
                 {"input_ids": [rows[number] for number in batch]}, return_tensors="pt"
             )

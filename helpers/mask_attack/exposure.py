@@ -19,7 +19,8 @@ import pandas as pd
 import torch
 
 from helpers import CourseError
-from helpers.mask_attack.masks import encode_prompts, masked_log_probs, pieces_of, put
+from helpers.batches import masked_log_probs
+from helpers.mask_attack.masks import encode_prompts, pieces_of, put
 from helpers.mask_attack.probe import fill_left_to_right
 from helpers.text import check_text
 

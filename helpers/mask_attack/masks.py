@@ -1,17 +1,14 @@
-"""Texts with masks: encoded as the model met them in pretraining, and scored many at a time."""
+"""Texts with masks, encoded as the model met them in pretraining."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from helpers import CourseError
-from helpers.architectures import mask_scores, max_tokens
+from helpers.architectures import max_tokens
 from helpers.resources import check_pair
 from helpers.text import check_text, quoted
 
 LONGEST_ANSWER = 100  # characters; every piece of an answer is one more row for the model
-BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
 
 
 def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 512) -> list[int]:
@@ -111,38 +108,3 @@ def put(row: Sequence[int], mask: int, pieces: Sequence[int]) -> list[int]:
 def spell(tokenizer: Any, ids: Sequence[int]) -> str:
     """spell(tokenizer, ids of 한 ##강 -) -> "한강-": pieces written as the text they stand for."""
     return tokenizer.convert_tokens_to_string(tokenizer.convert_ids_to_tokens(list(ids)))
-
-
-def batches(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Yield row numbers, shortest first, in groups of at most BATCH_TOKENS padded ids."""
-    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
-    while order:
-        size = 1
-        while size < len(order) and (size + 1) * len(rows[order[size]]) <= BATCH_TOKENS:
-            size += 1
-        yield order[:size]
-        order = order[size:]
-
-
-@torch.inference_mode()
-def masked_log_probs(
-    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]]
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield (row number, log-probabilities [masks of the row, vocabulary]), shortest rows first.
-
-    The rows go through the encoder in batches of similar length, and the projection to the
-    vocabulary, the larger half of the work in a small BERT, is made at the masks only.
-    """
-    training = model.training
-    model.eval()
-    for batch in batches(rows):
-        ids = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(rows[number]) for number in batch], True, tokenizer.pad_token_id
-        ).to(model.device)
-        lengths = torch.tensor([len(rows[number]) for number in batch], device=model.device)
-        attention_mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
-        hidden = model.base_model(ids, attention_mask=attention_mask).last_hidden_state
-        masks = ids == tokenizer.mask_token_id
-        scores = mask_scores(model, hidden[masks]).float().log_softmax(-1).cpu()
-        yield from zip(batch, scores.split(masks.sum(1).tolist()), strict=True)
-    model.train(training)

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from helpers import CourseError
 from helpers.architectures import max_tokens
-from helpers.mask_attack.masks import masked_log_probs
+from helpers.batches import masked_log_probs
 from helpers.resources import check_pair
 from helpers.text import check_text
 

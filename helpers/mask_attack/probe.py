@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 
 from helpers.architectures import max_tokens
+from helpers.batches import masked_log_probs
 from helpers.mask_attack.masks import (
     encode,
     encode_prompts,
-    masked_log_probs,
     pieces_of,
     put,
     spell,
