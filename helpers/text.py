@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import CourseError
+from helpers.disk import why
 
 QUOTED = 60  # characters of a text that an error repeats
 
@@ -61,3 +62,16 @@ def check_path(path: Any) -> Path:
             f"{quoted(str(path))}은(는) 파일의 이름이 될 수 없습니다. 경로를 확인하십시오."
         ) from None
     return Path(path)
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a UTF-8 file, line ends as "\\n". Raises CourseError if it cannot be read."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CourseError(
+            f"'{path}' 파일을 읽을 수 없습니다({why(error)}). 경로를 확인하십시오."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CourseError(f"'{path}'은(는) UTF-8이 아닙니다. UTF-8로 다시 저장하십시오.") from error
+    return text.replace("\r\n", "\n")

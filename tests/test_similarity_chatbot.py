@@ -271,15 +271,6 @@ def test_index_is_saved_and_loaded_without_encoding(chatbot, encoder, tmp_path, 
     assert loaded.search(["몇 살?"]) == chatbot.search(["몇 살?"])
 
 
-def test_an_index_of_two_zones_is_still_read(chatbot, encoder, tmp_path):
-    chatbot.save(tmp_path)
-    file = tmp_path / "index.json"
-    index = json.loads(file.read_text(encoding="utf-8"))
-    del index["ask_from"]
-    file.write_text(json.dumps(index), encoding="utf-8")
-    assert sc.SimilarityChatbot.load(tmp_path, encoder).ask_from is None
-
-
 def test_another_encoder_s_index_is_refused(chatbot, tokenizer, tmp_path):
     chatbot.save(tmp_path)
     for other in (

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from helpers import CourseError
-from helpers.text import check_path, check_text, quoted
+from helpers.text import check_path, check_text, quoted, read_text
 
 ROLES = ("subject_entity", "object_entity")
 TYPES = {  # KLUE's entity types and the word that a typed punctuation marker writes for them
@@ -90,14 +90,12 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
     word.
     Source: Park et al. 2021, "KLUE", https://arxiv.org/abs/2105.09680
     """
-    path = check_path(path)
+    text = read_text(check_path(path))
     try:
-        examples = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise CourseError(f"'{path}'을(를) 읽을 수 없습니다. 경로를 확인하십시오.") from error
+        examples = json.loads(text)
     except ValueError as error:
         raise CourseError(
-            f"'{path}'은(는) UTF-8로 쓴 JSON 파일이 아닙니다. KLUE-RE 형식의 파일을 주십시오."
+            f"'{path}'은(는) JSON 파일이 아닙니다. KLUE-RE 형식의 파일을 주십시오."
         ) from error
     if not isinstance(examples, list) or not examples:
         raise CourseError(f"'{path}'에 예가 없습니다. KLUE-RE 형식은 예의 리스트로 된 JSON입니다.")

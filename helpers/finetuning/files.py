@@ -3,10 +3,9 @@
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from helpers import CourseError
-from helpers.disk import why
+from helpers.text import read_text
 
 ZERO_WIDTH = frozenset("\u00ad\u200b\u200c\u200e\u200f\u2060\ufeff")
 
@@ -41,19 +40,6 @@ def clean(text: str) -> tuple[str, Sequence[int]]:
         clusters.append([composed, place])
     places = [place for cluster, place in clusters for _ in cluster]
     return "".join(cluster for cluster, _ in clusters), [*places, len(text)]
-
-
-def read_text(path: str | os.PathLike) -> str:
-    """The text of a UTF-8 file, line ends as "\\n". Raises CourseError if it cannot be read."""
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise CourseError(
-            f"'{path}' 파일을 읽을 수 없습니다({why(error)}). 경로를 확인하십시오."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CourseError(f"'{path}'은(는) UTF-8이 아닙니다. UTF-8로 다시 저장하십시오.") from error
-    return text.replace("\r\n", "\n")
 
 
 def read_table(

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback
 
+from helpers.disk import write_text
+
 MOMENTS = (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1)  # of the budget: most happens early
 PROMPTS = (
     "서울은 대한민국의 [MASK]이다.",
@@ -71,6 +73,4 @@ class TimeMachine(TrainerCallback):
         row = {"step": state.global_step, "minutes": round(self.clock.seconds / 60, 2)}
         self.moments.append(row | {"answers": answers(model, self.tokenizer)})
         content = {"prompts": PROMPTS, "moments": self.moments}
-        building = self.file.with_suffix(".part")
-        building.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        os.replace(building, self.file)
+        write_text(self.file, json.dumps(content, ensure_ascii=False))

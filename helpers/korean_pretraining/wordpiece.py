@@ -23,7 +23,6 @@ def train_wordpiece(
     min_frequency: int = 2,
     limit_alphabet: int = 3_000,
     model_max_length: int = 512,
-    show_progress: bool = False,
 ) -> BertTokenizerFast:
     """Learn a cased WordPiece vocabulary from text files: a working `BertTokenizerFast`.
 
@@ -61,7 +60,6 @@ def train_wordpiece(
         given,
         limit_alphabet=0,  # none but the given
         min_frequency=min_frequency,
-        show_progress=show_progress,
     )
     return wordpiece_tokenizer(vocab, model_max_length)
 
@@ -86,12 +84,12 @@ def learn_pieces(
     trainer = BertWordPieceTokenizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
     )
-    options = {"show_progress": False} | options
     trainer.train_from_iterator(
         sentences,
         vocab_size=vocab_size,
         special_tokens=special_tokens,
         wordpieces_prefix="##",
+        show_progress=False,
         **options,
     )
     return trainer.get_vocab()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics.pairwise import cosine_similarity
 
 from helpers import CourseError
 from helpers.architectures import max_tokens
@@ -126,16 +127,8 @@ def similarity_to(
     """A function: texts -> their cosines with `text`; always 1 without `encode`."""
     if encode is None:
         return lambda others: np.ones(len(others))
-    vector = encode([text])[0]
-
-    def cosines(others: list[str]) -> np.ndarray:
-        if not others:
-            return np.ones(0)
-        vectors = encode(others)
-        norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector)
-        return vectors @ vector / np.maximum(norms, 1e-12)
-
-    return cosines
+    vector = encode([text])
+    return lambda others: cosine_similarity(encode(others), vector)[:, 0] if others else np.ones(0)
 
 
 def words_of(text: str, most: int) -> list[str]:

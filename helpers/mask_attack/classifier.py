@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from helpers.architectures import HeadOnEncoder, max_tokens
 from helpers.batches import BATCH_TOKENS, by_length
 from helpers.course import bf16_supported, keep_memory
 from helpers.resources import load_model, load_tokenizer
-from helpers.text import check_text
+from helpers.text import check_text, read_text
 
 
 class MeanPoolingClassifier(HeadOnEncoder):
@@ -136,11 +137,10 @@ def read_reviews(path: str | Path) -> pd.DataFrame:
     Lines without a text are left out, and a line on stderr says how many. Raises CourseError for a
     missing file or column, a file that is not UTF-8, and a label that is neither 0 nor 1.
     """
-    if not Path(path).is_file():
-        raise CourseError(f"'{path}' 파일이 없습니다. 경로를 확인하십시오.")
+    text = StringIO(read_text(path))
     try:
-        table = pd.read_csv(path, sep="\t", quoting=3, dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        table = pd.read_csv(text, sep="\t", quoting=3, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise CourseError(
             f"'{path}'을(를) 읽을 수 없습니다. UTF-8로 저장한 TSV 파일인지 확인하십시오."
         ) from error

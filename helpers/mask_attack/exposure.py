@@ -195,7 +195,10 @@ def exposure(
             "rank": ranks,
             "exposure": bits,
             "raw": raw,
-            "extracted": [same_letters(a, b) for a, b in zip(filled, secrets, strict=True)],
+            "extracted": [  # spaces are the tokenizer's, not the text's
+                a.replace(" ", "") == b.replace(" ", "")
+                for a, b in zip(filled, secrets, strict=True)
+            ],
         }
     )
 
@@ -238,10 +241,3 @@ def rank_first(scores: torch.Tensor, outside: torch.Tensor) -> tuple[list[int], 
     ranks = (scores[:, 1:] >= scores[:, :1] - RANK_TOLERANCE).sum(1) + outside.long()
     sizes = scores.shape[1] - 1 + outside.long()
     return ranks.tolist(), (sizes.log2() - ranks.log2()).tolist()
-
-
-def same_letters(a: str, b: str) -> bool:
-    """same_letters("010 - 0372", "010-0372") -> True:
-    spaces are the tokenizer's, not the text's.
-    """
-    return a.replace(" ", "") == b.replace(" ", "")

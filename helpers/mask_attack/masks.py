@@ -103,8 +103,3 @@ def put(row: Sequence[int], mask: int, pieces: Sequence[int]) -> list[int]:
     """put([2, 4, 9, 3], 4, [7, 8]) -> [2, 7, 8, 9, 3]: the one mask of a row replaced by pieces."""
     place = list(row).index(mask)
     return [*row[:place], *pieces, *row[place + 1 :]]
-
-
-def spell(tokenizer: Any, ids: Sequence[int]) -> str:
-    """spell(tokenizer, ids of 한 ##강 -) -> "한강-": pieces written as the text they stand for."""
-    return tokenizer.convert_tokens_to_string(tokenizer.convert_ids_to_tokens(list(ids)))

@@ -18,7 +18,6 @@ from helpers.mask_attack.masks import (
     encode_prompts,
     pieces_of,
     put,
-    spell,
 )
 from helpers.resources import DATA, check_pair
 from helpers.text import check_text
@@ -158,7 +157,7 @@ def fill_left_to_right(
             "prompt": list(prompts),
             "masks": list(masks),
             "filled": [
-                spell(tokenizer, row[place : place + n])
+                tokenizer.decode(row[place : place + n], clean_up_tokenization_spaces=False)
                 for row, place, n in zip(rows, places, masks, strict=True)
             ],
         }

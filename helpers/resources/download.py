@@ -196,11 +196,8 @@ def _named(feature: Any, value: Any) -> Any:
     """The names of a class or of a list of classes; any other value as it is."""
     import datasets
 
-    if isinstance(feature, datasets.ClassLabel):
-        return feature.names[value]
-    if isinstance(getattr(feature, "feature", None), datasets.ClassLabel):
-        return [feature.feature.names[number] for number in value]
-    return value
+    feature = getattr(feature, "feature", feature)
+    return feature.int2str(value) if isinstance(feature, datasets.ClassLabel) else value
 
 
 def _hub_parquet(resource: Resource) -> list[Path]:

@@ -153,8 +153,7 @@ class SimilarityChatbot:
             vectors = load_file(folder / cls.VECTORS)["vectors"]
             texts = index["questions"], index["answers"]
             same, threshold = index["encoder"] == encoder.fingerprint(), float(index["threshold"])
-            ask_from = index.get("ask_from")  # an index of earlier versions has none
-            ask_from = None if ask_from is None else float(ask_from)
+            ask_from = index["ask_from"] and float(index["ask_from"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CourseError(
                 f"'{folder}'의 색인(index)을 읽을 수 없습니다. 챗봇을 다시 만들어 저장하십시오."

@@ -57,23 +57,18 @@ class SentenceEncoder:
         self.bf16 = bf16
 
     @torch.inference_mode()
-    def encode(
-        self, sentences: Iterable[str], batch_size: int = 64, show_progress: bool | None = None
-    ) -> np.ndarray:
+    def encode(self, sentences: Iterable[str], batch_size: int = 64) -> np.ndarray:
         """encode(["안녕?", "반가워"]) -> float32 [2, hidden], one row a sentence, in their order.
 
         A batch holds sentences of one length: nothing is padding, and since every sum then runs
         over the same numbers, a vector does not depend on the batch size (to 1e-5).
-        `show_progress=None` shows a bar for long work only.
         Raises CourseError for anything but an iterable of strings.
         """
         ids = self._token_ids(sentences)
         vectors = np.empty((len(ids), self.model.config.hidden_size), np.float32)
-        if show_progress is None:
-            show_progress = len(ids) > LONG_WORK
         self.model.eval()
         device = self.model.device
-        bar = tqdm(total=len(ids), disable=not show_progress, leave=False)
+        bar = tqdm(total=len(ids), disable=len(ids) <= LONG_WORK, leave=False)
         with bar, torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             for rows in batches_of_one_length(list(map(len, ids)), batch_size):
                 batch = {"input_ids": torch.tensor([ids[i] for i in rows], device=device)}

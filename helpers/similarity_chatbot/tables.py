@@ -2,10 +2,11 @@
 
 import csv
 import os
+from io import StringIO
 from pathlib import Path
 
 from helpers import CourseError
-from helpers.disk import why
+from helpers.text import read_text
 
 
 def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
@@ -17,16 +18,9 @@ def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
     path = Path(path)
     form = {} if path.suffix == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, **form))
-    except OSError as error:
-        raise CourseError(
-            f"'{path}' 파일을 읽을 수 없습니다({why(error)}). 경로를 확인하십시오."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CourseError(
-            f"'{path}'은(는) UTF-8로 쓴 표가 아닙니다. UTF-8로 다시 저장하십시오."
-        ) from error
+        rows = list(csv.DictReader(StringIO(read_text(path), newline=""), **form))
+    except csv.Error as error:
+        raise CourseError(f"'{path}'은(는) 표가 아닙니다({error}). 다시 저장하십시오.") from error
     if not rows:
         raise CourseError(f"'{path}'에 행이 없습니다. 첫 줄에 열 이름, 그 아래에 값을 쓰십시오.")
     for column in columns:
