@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import ROOT
+from helpers import ROOT, CourseError
 
 sys.path.insert(0, str(ROOT / "site"))
 PREFIX = "/bert-course-ko/"  # GitHub Pages serves a project below its name
@@ -45,8 +45,12 @@ def html(tmp_path_factory) -> Path:
     pytest.importorskip("sphinx", reason="the packages of .[site] are not installed")
     if not shutil.which("npm"):
         pytest.skip("no npm on this machine")
-    from build import build
+    from build import build, install_packages
 
+    try:
+        install_packages()
+    except CourseError as error:  # no way to npm's registry; `make site` would fail on it
+        pytest.skip(str(error))
     output = tmp_path_factory.mktemp("site")
     return build(output, TIME_MACHINE, work=ROOT / "build" / "site" / "work")
 
