@@ -43,10 +43,10 @@ def hub_folder(repository: str, **options: Any) -> Path:
 def _impatient_client() -> Any:
     """huggingface_hub's HTTP client; no request of it waits longer than a download may.
 
-    The listing of a repository would wait for ever, the second question for a file's size a minute
-    (huggingface_hub 2.4.0).
+    The listing of a repository would wait for ever, the second question for a file's size a minute,
+    and where there is no network it would be tried for 23 seconds (huggingface_hub 2.4.0).
     """
-    from huggingface_hub import constants
+    from huggingface_hub import constants, errors
     from huggingface_hub.utils._http import default_client_factory
 
     def limit(request: Any) -> None:
@@ -56,6 +56,17 @@ def _impatient_client() -> Any:
 
     client = default_client_factory()
     client.event_hooks["request"].append(limit)
+    send = client.send
+
+    def send_once(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return send(*args, **kwargs)
+        except Exception as error:
+            if type(error).__name__ == "ConnectError":  # httpx's or httpx2's, by the library's age
+                raise errors.OfflineModeIsEnabled("no server") from error
+            raise
+
+    client.send = send_once
     return client
 
 

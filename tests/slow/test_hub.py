@@ -215,9 +215,18 @@ def test_refused_connection(name, hub, use_hub, recovers, capfd):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and never listens
         use_hub(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        start = time.monotonic()
         assert f"네트워크에 연결할 수 없어 {name}" in fails(name, capfd)
+        assert time.monotonic() - start < 5
     use_hub(hub.url)
     recovers(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_fetched_needs_no_server(name, hub, use_hub, caches):
+    folder = resources.data_path(name)
+    use_hub("http://127.0.0.1:9")
+    assert resources.data_path(name) == folder
 
 
 @pytest.fixture
