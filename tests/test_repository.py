@@ -126,7 +126,7 @@ def test_ci_runs_make_test_everywhere():
     triggers, runs = steps_of("tests.yml")
     assert {"push", "pull_request"} <= triggers.keys()
     assert runs[-1].startswith("./.ci/run ") and "'test-all'" in runs[-1] and "'test'" in runs[-1]
-    assert read(".ci/run").rstrip().endswith('exec make "${1:-test-all}"')
+    assert read(".ci/run").rstrip().endswith('exec make "${1:-test}"')
 
 
 def test_newest_releases_are_tested_weekly():

@@ -1,6 +1,6 @@
 """Colab, rebuilt: its packages in a bare virtual environment, one notebook file in an empty folder.
 
-Lessons 01 and 02 are run; COLAB_LESSONS="01 02 03 04 05 06" names others. The environment is built
+Lesson 01 is run; COLAB_LESSONS="01 02 03 04 05 06" names others. The environment is built
 once, below build/, and put back into its first state before each test.
 """
 
@@ -21,7 +21,7 @@ from packaging.version import Version
 
 from helpers import ROOT, colab
 
-LESSONS = os.environ.get("COLAB_LESSONS", "01 02").split()
+LESSONS = os.environ.get("COLAB_LESSONS", "01").split()
 PACKAGES = Path(__file__).with_name("colab.txt")
 TORCH = f"torch=={colab.pinned_versions()['torch']}"
 # numpy is imported before the first cell, which is how Colab's classic trap begins.

@@ -120,7 +120,7 @@ def test_ctrl_c_says_goodbye_in_a_chat():
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
     output, error = process.communicate(timeout=60)
-    assert process.returncode == 0 and output.endswith("안녕히 가십시오.\n") and not error
+    assert process.returncode == 0 and output.endswith("안녕히 가세요.\n") and not error
 
 
 @pytest.mark.parametrize("variables", [{}, {"LANG": "C"}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX"}])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import hub_content
 import huggingface_hub
@@ -77,7 +78,10 @@ def hub(content, use_hub, profile):
 
 @pytest.fixture
 def caches(monkeypatch, tmp_path):
-    """The folder of both caches, empty; nobody waits longer than a second for a server."""
+    """The folder of both caches, empty; nobody waits longer than a second for a server, nor
+    before it is asked again.
+    """
+    monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda _: None))
     monkeypatch.setattr(resources.download, "TIMEOUT", (1, 1))
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
