@@ -20,6 +20,9 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 TORCH ?= $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 CONSTRAINTS ?= -c constraints.txt
 
+# Every core takes tests, four at most: each brings its own torch, which then needs one thread.
+SHARED := OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4
+
 .PHONY: lab test test-all course site notebooks format
 export PYTHONUTF8 = 1
 
@@ -30,13 +33,14 @@ test: export COURSE_PROFILE = ci
 test: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest tests
+	$(SHARED) tests
 	$(PY) -m pytest --nbval-lax notebooks
 
 # The site's packages first: the export is tested in `make test` only where they are installed.
 test-all: $(SITE_READY)
 	$(MAKE) test
-	$(PY) -m pytest tests/slow tests/site
+	$(SHARED) --dist loadfile tests/slow
+	$(PY) -m pytest tests/site
 
 site: $(SITE_READY)
 	$(PY) site/build.py
