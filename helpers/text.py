@@ -67,7 +67,7 @@ def check_path(path: Any) -> Path:
 def read_text(path: str | os.PathLike) -> str:
     """The text of a UTF-8 file, line ends as "\\n". Raises CourseError if it cannot be read."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = check_path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise CourseError(
             f"'{path}' 파일을 읽을 수 없습니다({why(error)}). 경로를 확인하십시오."

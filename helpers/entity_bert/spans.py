@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from helpers import CourseError
-from helpers.text import check_path, check_text, quoted, read_text
+from helpers.text import check_text, quoted, read_text
 
 ROLES = ("subject_entity", "object_entity")
 TYPES = {  # KLUE's entity types and the word that a typed punctuation marker writes for them
@@ -90,7 +90,7 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
     word.
     Source: Park et al. 2021, "KLUE", https://arxiv.org/abs/2105.09680
     """
-    text = read_text(check_path(path))
+    text = read_text(path)
     try:
         examples = json.loads(text)
     except ValueError as error:

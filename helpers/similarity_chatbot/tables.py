@@ -15,10 +15,11 @@ def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
     A header line, then a row a line; `.csv` has commas and quotes, any other file tabs and none.
     Raises CourseError if the file cannot be read, has no row, or lacks a column or a value.
     """
-    path = Path(path)
-    form = {} if path.suffix == ".csv" else {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    text = StringIO(read_text(path), newline="")
+    tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    form = {} if Path(path).suffix == ".csv" else tabs
     try:
-        rows = list(csv.DictReader(StringIO(read_text(path), newline=""), **form))
+        rows = list(csv.DictReader(text, **form))
     except csv.Error as error:
         raise CourseError(f"'{path}'은(는) 표가 아닙니다({error}). 다시 저장하십시오.") from error
     if not rows:

@@ -1,7 +1,7 @@
 """How mini-bert-ko is made from its text; the weights that lie here are older, see README.md.
 
-    python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
-        --start mini-bert-ko                          # about five hours on two CPU cores
+    python data/models/mini-bert-ko/recipe.py 6500 wiki_*.txt.xz --everyday FOLDER \
+        --start mini-bert-ko                          # two CPU cores; not run to its end yet
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
         --batch-size 1024                             # from e5 on a GPU; not tried yet
 
