@@ -96,7 +96,10 @@ def test_few_lines_are_named_at_their_ends_and_never_on_top_of_each_other():
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(a.overlaps(b) for a, b in zip(boxes, boxes[1:], strict=False))
     assert all(box.x0 > ax.get_window_extent().x1 for box in boxes)
-    ax.axhline(2, label="기준선")
+    ax.axhline(60, label="기준선")  # the lines come closer together, their names must not
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in zip(boxes, boxes[1:], strict=False))
     assert [text.get_text() for text in ax.legend().get_texts()] == ["기준선"]
 
 
@@ -358,3 +361,17 @@ def test_task_explorer_shows_an_error_and_refuses_a_long_text():
     assert "1,000자" in view.children[3].value
     view.children[0].value = " "
     assert "빈 칸" in view.children[3].value
+
+
+@pytest.mark.parametrize(
+    "values, written",
+    [
+        ([0.0521, -0.000331, 0.0], ["0.0521", "-0.0003", "0.0000"]),
+        ([45.3, 41.0], ["45.3", "41.0"]),
+        ([30, 7], ["30", "7"]),
+        ([0.0, 0.0], ["0", "0"]),
+    ],
+)
+def test_bars_carry_as_many_decimals_as_the_longest_needs(values, written):
+    ax = charts.bars(list("가나다")[: len(values)], values)
+    assert [text.get_text() for text in ax.texts] == written

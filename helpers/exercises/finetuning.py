@@ -51,7 +51,9 @@ def _alignments(draw):
         tags = [draw.choice(["O", "B-PS", "I-PS", "B-LC"]) for _ in range(length)]
         cuts = sorted({0, length, *draw.choices(range(length), k=3)})
         pieces = [pair for pair in zip(cuts, cuts[1:], strict=False) if draw.random() < 0.9]
-        yield tags, [(0, 0), *pieces, (0, 0)]
+        middle = draw.randrange(len(pieces) + 1)  # the [SEP] of a pair
+        pieces[middle:middle] = [(0, 0)] * draw.randint(0, 1)
+        yield tags, [(0, 0), *pieces, *[(0, 0)] * draw.randint(1, 3)]  # [SEP] and [PAD]
 
 
 def _check_align(function):
@@ -214,15 +216,17 @@ def character_f1(predicted, gold):
 
 
 def _check_character_f1(function):
-    got = function("부산부", "부산")
-    if math.isclose(got, 1.0):
+    got = function("부산부시장", "부산역")
+    if math.isclose(got, 4 / 7):
         yield "같은 글자가 두 번 나오면 두 번 셉니다. 집합(set)은 한 번만 셉니다."
-    elif math.isclose(got, 2 / 3):
+    elif math.isclose(got, 2 / 5):
         yield "그것은 정밀도입니다. 정답의 글자 수도 넣으십시오."
+    elif math.isclose(got, 2 / 3):
+        yield "그것은 재현율입니다. 모델의 답의 글자 수도 넣으십시오."
     elif math.isclose(got, 0.0):
         yield "글자마다 견주십시오. 낱말이 통째로 같을 때만 점수를 주면 조사 하나에 0점이 됩니다."
-    elif not math.isclose(got, 4 / 5):
-        yield f"'부산부'와 '부산'에서 4/5여야 하는데 {got:.3f}입니다."
+    elif not math.isclose(got, 1 / 2):
+        yield f"'부산부시장'과 '부산역'에서 1/2이어야 하는데 {got:.3f}입니다."
 
 
 def _answers(draw):

@@ -1,6 +1,7 @@
 """Charts with Korean labels: bars, lines, a heat map and a live loss."""
 
 from collections.abc import Mapping, Sequence
+from math import floor, log10
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,10 +43,14 @@ def bars(
     series = values if isinstance(values, Mapping) else {None: values}
     ax = new_axes(title, "", ylabel)
     width = 0.8 / len(series)
+    numbers = [abs(height) for heights in series.values() for height in heights]
+    # As many decimals on every bar as the longest one needs, so that nothing reads 0.000768.
+    whole = all(float(number).is_integer() for number in numbers)
+    decimals = 0 if whole else max(0, 2 - floor(log10(max(numbers))))
     for index, (name, heights) in enumerate(series.items()):
         x = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
         drawn = ax.bar(x, heights, width, label=name, yerr=errors, capsize=3)
-        ax.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2)
+        ax.bar_label(drawn, fmt=f"%.{decimals}f", fontsize=8, padding=2)
     ax.set_xticks(range(len(labels)), labels)
     if len(series) > 1:
         ax.margins(y=0.2)  # room above the bars, so that the legend hides no number
@@ -84,20 +89,30 @@ def lines(
 
 def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write (height, name, colour) at the right edge, from below, a line of text apart at least."""
-    line, lowest = 14, -np.inf  # points
-    for height, name, colour in sorted(ends):
-        place = ax.transData.transform((0, height))[1] * 72 / ax.figure.dpi
-        lowest = max(place, lowest + line)
+    ends = sorted(ends)
+    names = [
         ax.annotate(
             name,
             (1, height),
-            (6, lowest - place),
+            (6, 0),
             xycoords=ax.get_yaxis_transform(),
             textcoords="offset points",
             va="center",
             fontsize=9,
             color=colour,
         )
+        for height, name, colour in ends
+    ]
+
+    def part(axes: Axes) -> None:
+        line, lowest = 14, -np.inf  # points
+        for (height, _, _), name in zip(ends, names, strict=True):
+            place = axes.transData.transform((0, height))[1] * 72 / axes.figure.dpi
+            lowest = max(place, lowest + line)
+            name.set_position((6, lowest - place))
+
+    part(ax)
+    ax.callbacks.connect("ylim_changed", part)  # what is drawn later may move the lines together
 
 
 def heat_map(
