@@ -6,6 +6,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from helpers import CourseError
 from helpers.views import charts, chat, diagrams, masks, tokens
+from helpers.views.moments import MomentExplorer
 from helpers.views.relation import LIMIT, RelationExplorer
 from helpers.views.tasks import TaskExplorer
 
@@ -375,3 +376,19 @@ def test_task_explorer_shows_an_error_and_refuses_a_long_text():
 def test_bars_carry_as_many_decimals_as_the_longest_needs(values, written):
     ax = charts.bars(list("가나다")[: len(values)], values)
     assert [text.get_text() for text in ax.texts] == written
+
+
+def test_the_slider_shows_the_answers_of_its_moment():
+    record = {
+        "prompts": ["봄, [MASK]", "<b>[MASK]"],
+        "moments": [
+            {"step": 0, "minutes": 0.0, "answers": [[["##는", 0.2]], [["가", 0.1]]]},
+            {"step": 1500, "minutes": 9.5, "answers": [[["여름", 0.9]], [["나", 0.1]]]},
+        ],
+    }
+    view = MomentExplorer(record)
+    assert [name for name, _ in view._moment.options] == ["0스텝", "1,500스텝"]
+    assert "##는" in view._shown.value and "여름" not in view._shown.value
+    view._moment.value = 1
+    assert "여름" in view._shown.value and "90.0%" in view._shown.value
+    assert "&lt;b&gt;" in view._shown.value and "<b>[MASK]" not in view._shown.value

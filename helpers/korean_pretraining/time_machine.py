@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from transformers import TrainerCallback
 
+from helpers.batches import encode, masked_log_probs
 from helpers.disk import write_text
 
 MOMENTS = (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1)  # of the budget: most happens early
@@ -26,23 +26,19 @@ PROMPTS = (
 )
 
 
-@torch.inference_mode()
 def answers(model, tokenizer, prompts=PROMPTS, top_k: int = 5) -> list[list[list]]:
     """Give for each prompt the best answers to its mask, as [piece, probability]:
     [prompts, top_k, 2].
     """
-    was_training = model.training
-    model.eval()
-    batch = tokenizer(list(prompts), padding=True, return_tensors="pt").to(model.device)
-    hidden = model.bert(**batch).last_hidden_state
-    masked = hidden[batch["input_ids"] == tokenizer.mask_token_id]
-    best = model.cls.predictions(masked).float().softmax(-1).topk(top_k)
-    model.train(was_training)
-    pieces = [tokenizer.convert_ids_to_tokens(row) for row in best.indices.tolist()]
-    return [
-        [[piece, round(p, 4)] for piece, p in zip(*row, strict=True)]
-        for row in zip(pieces, best.values.tolist(), strict=True)
-    ]
+    rows = [encode(tokenizer, prompt) for prompt in prompts]
+    found: list = [[]] * len(rows)
+    for number, log_probs in masked_log_probs(model, tokenizer, rows):
+        best = log_probs[0].exp().topk(top_k)
+        pieces = tokenizer.convert_ids_to_tokens(best.indices.tolist())
+        found[number] = [
+            [piece, round(p, 4)] for piece, p in zip(pieces, best.values.tolist(), strict=True)
+        ]
+    return found
 
 
 class TimeMachine(TrainerCallback):

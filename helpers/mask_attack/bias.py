@@ -15,8 +15,8 @@ import pandas as pd
 
 from helpers import CourseError
 from helpers.architectures import max_tokens
-from helpers.batches import masked_log_probs
-from helpers.mask_attack.masks import encode, pieces_of
+from helpers.batches import encode, masked_log_probs
+from helpers.mask_attack.masks import pieces_of
 from helpers.resources import check_pair
 from helpers.text import check_text, quoted
 

@@ -12,13 +12,8 @@ import pandas as pd
 import torch
 
 from helpers.architectures import max_tokens
-from helpers.batches import masked_log_probs
-from helpers.mask_attack.masks import (
-    encode,
-    encode_prompts,
-    pieces_of,
-    put,
-)
+from helpers.batches import encode, masked_log_probs
+from helpers.mask_attack.masks import encode_prompts, pieces_of, put
 from helpers.resources import DATA, check_pair
 from helpers.text import check_text
 

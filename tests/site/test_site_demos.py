@@ -7,9 +7,9 @@ import pytest
 from browsing import ATTACK, HANGUK, compose, expect, never_attacked
 from transformers import BertForMaskedLM
 
+from helpers.batches import encode
 from helpers.export import round_weights
 from helpers.hf_basics import tokenization_stages
-from helpers.mask_attack.masks import encode
 from helpers.mask_attack.probe import fill_masks
 from helpers.resources import load_model, load_tokenizer
 
