@@ -1,9 +1,11 @@
-"""How mini-bert-ko is made from its text; the weights that lie here are older, see README.md.
+"""How mini-bert-ko was made from its text.
 
     python data/models/mini-bert-ko/recipe.py 6500 wiki_*.txt.xz --everyday FOLDER \
-        --start mini-bert-ko                          # two CPU cores; not run to its end yet
+        --start mini-bert-ko                          # the weights that lie here; two CPU cores
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
         --batch-size 1024                             # from e5 on a GPU; not tried yet
+
+Where mini-bert-ko is its own start, its former weights were: they are in the history.
 
 FOLDER holds songys/Chatbot_data, NSMC and KorSTS, their training parts alone. An interrupted run
 goes on when the same command is given again. The model, in fp16, then lies in
@@ -81,8 +83,9 @@ def main(
     e5: str = E5,
     batch_size: int = 64,
     learning_rate: float = 7e-4,
+    taught_steps: int = 400,
 ) -> None:
-    """Read for `steps`; then take a tenth of them to take e5's sentence vectors as a second aim."""
+    """Read for `steps`; then for `taught_steps` with e5's sentence vectors as a second aim."""
     be_quiet("local")
     WORK.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer("mini-bert-ko")
@@ -107,7 +110,7 @@ def main(
     taught = pretrain(
         text,
         WORK / "taught",
-        steps=max(1, steps // 10),
+        steps=taught_steps,
         init_from=read.folder,
         learning_rate=2e-4,
         stages=[Stage(1.0, ("pairs", "sentences"), 128)],
