@@ -75,6 +75,14 @@ def everyday_language(folder: Path) -> Path:
     return file
 
 
+def spoken_and_written(text: list[Path]) -> Path:
+    """Write everyday language and the first file of Wikipedia, about as many sentences of each."""
+    file = WORK / "teacher.txt"
+    parts = [part.read_text(encoding="utf-8") for part in (text[-1], text[0])]
+    file.write_text("\n".join(parts), encoding="utf-8")
+    return file
+
+
 def main(
     steps: int,
     files: list[Path],
@@ -83,7 +91,7 @@ def main(
     e5: str = E5,
     batch_size: int = 64,
     learning_rate: float = 7e-4,
-    taught_steps: int = 400,
+    taught_steps: int = 900,
 ) -> None:
     """Read for `steps`; then for `taught_steps` with e5's sentence vectors as a second aim."""
     be_quiet("local")
@@ -112,11 +120,13 @@ def main(
         WORK / "taught",
         steps=taught_steps,
         init_from=read.folder,
-        learning_rate=2e-4,
+        learning_rate=3e-4,
         stages=[Stage(1.0, ("pairs", "sentences"), 128)],
         teacher=e5,
         teacher_prefix="query: ",
+        teacher_corpus=str(spoken_and_written(text)),
         teacher_sentences=20_000,
+        teacher_batch_size=64,
         resume=(WORK / "taught" / SETTINGS).exists(),
         callbacks=[PrintLog()],
         **common,
