@@ -1,0 +1,96 @@
+"""What a start already knows: Recall@1 before and after lesson 02's contrastive training.
+
+    python tests/benchmarks/contrastive_starts.py \
+        --start "읽기만=work/mini-bert-ko/read" --start "읽고 문장 벡터도=mini-bert-ko" \
+        --teacher multilingual-e5-small
+
+`--start NAME=MODEL`: a model's name or folder; mean pooling. Training is the lesson's own: the same
+half of the queries, steps and learning rate, three seeds. `--teacher`: an encoder that reads
+"query: " first; it is measured once, as it is, with the mean of the stored questions taken out.
+Writes data/similarity_chatbot/starts.tsv anew; lesson 02 shows it.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from transformers import AutoModel
+
+from helpers import ROOT
+from helpers.course import be_quiet
+from helpers.resources import load_model, load_tokenizer
+from helpers.similarity_chatbot import (
+    SentenceEncoder,
+    read_table,
+    recall_at_k,
+    target_ranks,
+    train_contrastive,
+    unit,
+)
+
+DATA = ROOT / "data" / "similarity_chatbot"
+SEEDS = (0, 1, 2)
+TRAINING = {"steps": 80, "batch_size": 32, "learning_rate": 5e-5}  # profiles.toml, local
+
+
+def split() -> tuple[list[str], list[dict], list[dict], dict[str, int]]:
+    """Lesson 02's own halves: questions, queries to teach, queries to test, rows of the ids."""
+    pairs = read_table(DATA / "qa.tsv", "id", "question")
+    rows = {pair["id"]: row for row, pair in enumerate(pairs)}
+    queries = read_table(DATA / "queries.tsv", "query", "id")
+    ids = sorted({query["id"] for query in queries})
+    random.Random(0).shuffle(ids)
+    taught = set(ids[: len(ids) // 2])
+    train = [query for query in queries if query["id"] in taught]
+    test = [query for query in queries if query["id"] not in taught]
+    return [pair["question"] for pair in pairs], train, test, rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--start", action="append", default=[], metavar="NAME=MODEL")
+    parser.add_argument("--teacher")
+    options = parser.parse_args()
+    be_quiet("local")
+    questions, train, test, rows = split()
+    targets = np.array([rows[query["id"]] for query in test])
+
+    def recall(encoder, prefix: str = "", centre: bool = False) -> float:
+        asked, stored = (
+            encoder.encode([prefix + text for text in texts])
+            for texts in ([query["query"] for query in test], questions)
+        )
+        middle = stored.mean(0) if centre else 0
+        scores = unit(asked - middle) @ unit(stored - middle).T
+        return recall_at_k(target_ranks(scores, targets), 1)
+
+    groups = {query["id"]: [questions[rows[query["id"]]]] for query in train}
+    for query in train:
+        groups[query["id"]].append(query["query"])
+
+    table = []
+    for start in options.start:
+        name, _, model = start.partition("=")
+        encoder = SentenceEncoder(load_model(AutoModel, model), load_tokenizer(model))
+        before = recall(encoder)
+        for seed in SEEDS:
+            after = recall(train_contrastive(encoder, list(groups.values()), seed=seed, **TRAINING))
+            table.append({"start": name, "seed": seed, "before": before, "after": after})
+            print(table[-1], flush=True)
+    if options.teacher:
+        encoder = SentenceEncoder(
+            load_model(AutoModel, options.teacher), load_tokenizer(options.teacher)
+        )
+        name = Path(options.teacher).name
+        table.append({"start": name, "before": recall(encoder, "query: ", centre=True)})
+        print(table[-1])
+    log = DATA / "starts.tsv"
+    pd.DataFrame(table).round(4).to_csv(log, sep="\t", index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
