@@ -5,6 +5,7 @@ import torch
 from korean_text import NOUNS, write_korean
 from transformers import BertConfig, BertModel
 
+from helpers.korean_pretraining import sentence_vectors
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.sentence_vectors import (
     SentenceVectorLoss,
@@ -70,11 +71,20 @@ def test_teacher_vectors_keep_the_order_and_lose_the_common_direction(bert, toke
             hidden = bert.eval()(**tokenizer(sentence, return_tensors="pt")).last_hidden_state
             alone.append(torch.nn.functional.normalize(hidden.mean(1)[0], dim=0))
     centred = torch.stack(alone) - torch.stack(alone).mean(0)
-    # The teacher computes in bf16; what is left after taking the mean out is small beside it.
+    # Where the teacher computes in bf16, what is left after taking the mean out is small beside it.
     assert torch.cosine_similarity(vectors, centred).min() > 0.95
     assert (vectors @ vectors.T).mean() < 0.2 < (torch.stack(alone) @ torch.stack(alone).T).mean()
     prefixed = teacher_vectors(sentences, bert, tokenizer, prefix="서울 서울 ")
     assert torch.cosine_similarity(vectors, prefixed).min() < 0.95
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_the_teacher_computes_in_bf16_only_where_that_is_fast(bert, tokenizer, monkeypatch, units):
+    monkeypatch.setattr(sentence_vectors, "bf16_supported", lambda: units)
+    seen = []
+    bert.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    teacher_vectors(["서울은 봄이다."], bert, tokenizer)
+    assert seen == [units]
 
 
 def test_loss_is_one_minus_the_cosine(bert, tokenizer):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers
-from korean_text import number_tokenizer, write_korean
+from korean_text import NOUNS, number_tokenizer, write_korean
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertTokenizerFast, TrainerCallback
 
@@ -526,6 +526,33 @@ def test_each_part_of_an_accumulated_step_asks_the_teacher_anew(run, corpus, tmp
     settings = TINY | {"teacher": run.folder, "teacher_sentences": 50}
     pretrain(corpus, tmp_path / "taught", steps=3, gradient_accumulation_steps=2, **settings)
     assert draws == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("asked, sentences", [(None, 8), (20, 20)])
+def test_so_many_sentences_a_step_follow_the_teacher(
+    run, corpus, tmp_path, monkeypatch, asked, sentences
+):
+    sizes = []
+    loss = SentenceVectorLoss.__call__
+    monkeypatch.setattr(
+        SentenceVectorLoss,
+        "__call__",
+        lambda s, bert, n: sizes.append(s.batch_size) or loss(s, bert, n),
+    )
+    settings = TINY | {"batch_size": 64, "teacher": run.folder, "teacher_sentences": 50}
+    pretrain(corpus, tmp_path / "taught", steps=1, teacher_batch_size=asked, **settings)
+    assert sizes == [sentences]
+
+
+def test_the_teachers_sentences_can_come_from_a_file_of_their_own(run, corpus, tmp_path):
+    spoken = tmp_path / "spoken.txt"
+    spoken.write_text("\n".join(f"{noun}이 좋아요." for noun in NOUNS), encoding="utf-8")
+    settings = TINY | {"teacher": run.folder, "teacher_sentences": 10_000}
+    result = pretrain(corpus, tmp_path / "taught", steps=1, teacher_corpus=str(spoken), **settings)
+    vectors = load_file(result.folder / "teacher.safetensors")["vectors"]
+    assert len(vectors) == len(NOUNS)
+    with pytest.raises(CourseError, match="nowhere.txt"):
+        pretrain(corpus, tmp_path / "no", steps=1, teacher_corpus="nowhere.txt", **settings)
 
 
 def test_a_teacher_has_vectors_of_our_size(run, corpus, tmp_path):

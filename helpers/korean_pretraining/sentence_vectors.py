@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from helpers import CourseError
+from helpers.course import bf16_supported
 from helpers.disk import save_whole
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.resources import model_folder
@@ -54,7 +55,7 @@ def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") 
     order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     vectors = torch.empty(len(sentences), teacher.config.hidden_size)
     teacher.eval()
-    with torch.autocast(teacher.device.type, torch.bfloat16):
+    with torch.autocast(teacher.device.type, torch.bfloat16, enabled=bf16_supported()):
         for start in tqdm(range(0, len(order), 128), desc="teacher", leave=False):
             rows = order[start : start + 128]
             batch = tokenizer(

@@ -13,7 +13,7 @@ from helpers.course import device_name
 POSITIVE = (
     "minutes steps vocab_size hidden_size num_hidden_layers num_attention_heads batch_size "
     "gradient_accumulation_steps learning_rate mlm_probability final_mlm_probability "
-    "teacher_sentences logging_steps save_steps save_total_limit num_proc"
+    "teacher_sentences teacher_batch_size logging_steps save_steps save_total_limit num_proc"
 ).split()
 # What may differ when a run is resumed: how long it goes on, how often it reports.
 FREE = set(
@@ -75,7 +75,13 @@ class Settings:
     teacher_prefix: Annotated[
         str, Option(help='teacher에 넣는 문장 앞에 붙일 글(e5 계열은 "query: ").')
     ] = ""
+    teacher_corpus: Annotated[
+        str | None, Option(help="teacher에게 줄 문장을 뽑을 파일(기본값은 말뭉치 전체).")
+    ] = None
     teacher_sentences: Annotated[int, Option(help="teacher가 미리 벡터로 바꿀 문장의 수.")] = 30_000
+    teacher_batch_size: Annotated[
+        int | None, Option(help="한 스텝에 teacher를 따라갈 문장의 수(기본값은 배치의 8분의 1).")
+    ] = None
     teacher_weight: Annotated[float, Option(help="teacher를 따라가는 손실의 무게.")] = 5.0
     seed: Annotated[int, Option(help="난수의 시드. 같으면 같은 결과입니다.")] = 0
     logging_steps: Annotated[int, Option(help="기록의 간격(스텝).")] = 10

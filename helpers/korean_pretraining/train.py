@@ -174,7 +174,7 @@ def prepare(run: Run, clock: Budget, resume: bool) -> Parts:
         )
     vectors = settings.teacher and sentences_and_vectors(
         output,
-        run.files,
+        as_paths(settings.teacher_corpus or run.files),
         settings.teacher,
         settings.teacher_prefix,
         settings.teacher_sentences,
@@ -231,7 +231,12 @@ def build_trainer(
             settings.final_mlm_probability or settings.mlm_probability,
         ),
         sentence_loss=parts.vectors
-        and SentenceVectorLoss(*parts.vectors, tokenizer, max(1, share // 8), settings.seed),
+        and SentenceVectorLoss(
+            *parts.vectors,
+            tokenizer,
+            settings.teacher_batch_size or max(1, share // 8),
+            settings.seed,
+        ),
         sentence_weight=settings.teacher_weight,
     )
     trainer.remove_callback(PrinterCallback)
