@@ -371,9 +371,10 @@ def test_task_explorer_shows_an_error_and_refuses_a_long_text():
         ([45.3, 41.0], ["45.3", "41.0"]),
         ([30, 7], ["30", "7"]),
         ([0.0, 0.0], ["0", "0"]),
+        ([0.5, float("nan")], ["0.500", ""]),
     ],
 )
-def test_bars_carry_as_many_decimals_as_the_longest_needs(values, written):
+def test_the_tallest_bar_sets_the_decimals_of_all(values, written):
     ax = charts.bars(list("가나다")[: len(values)], values)
     assert [text.get_text() for text in ax.texts] == written
 

@@ -76,7 +76,7 @@ class Settings:
         str, Option(help='teacher에 넣는 문장 앞에 붙일 글(e5 계열은 "query: ").')
     ] = ""
     teacher_corpus: Annotated[
-        str | None, Option(help="teacher에게 줄 문장을 뽑을 파일(기본값은 말뭉치 전체).")
+        str | None, Option(help="teacher에 줄 문장을 뽑을 파일(기본값은 말뭉치 전체).")
     ] = None
     teacher_sentences: Annotated[int, Option(help="teacher가 미리 벡터로 바꿀 문장의 수.")] = 30_000
     teacher_batch_size: Annotated[

@@ -62,12 +62,21 @@ class Run:
     def longest(self) -> int:
         return max(stage.block_size for stage in self.stages)
 
+    @property
+    def teacher_files(self) -> list[Path]:
+        return as_paths(self.settings.teacher_corpus or self.files)
+
     def kept(self) -> dict:
         """What a resumed run must not change, as JSON can hold it."""
         return self.settings.kept() | {
             "stages": [[s.share, list(s.kinds), s.block_size] for s in self.stages],
-            "corpus": [[path.name, path.stat().st_size] for path in self.files],
+            "corpus": names_and_sizes(self.files),
+            "teacher_corpus": self.settings.teacher_corpus and names_and_sizes(self.teacher_files),
         }
+
+
+def names_and_sizes(files: list[Path]) -> list[list]:
+    return [[file.name, file.stat().st_size] for file in files]
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,7 @@ def prepare(run: Run, clock: Budget, resume: bool) -> Parts:
         )
     vectors = settings.teacher and sentences_and_vectors(
         output,
-        as_paths(settings.teacher_corpus or run.files),
+        run.teacher_files,
         settings.teacher,
         settings.teacher_prefix,
         settings.teacher_sentences,

@@ -43,8 +43,8 @@ def bars(
     series = values if isinstance(values, Mapping) else {None: values}
     ax = new_axes(title, "", ylabel)
     width = 0.8 / len(series)
-    numbers = [abs(height) for heights in series.values() for height in heights]
-    # As many decimals on every bar as the longest one needs, so that nothing reads 0.000768.
+    numbers = [abs(n) for heights in series.values() for n in heights if np.isfinite(n)]
+    # Three digits of the tallest bar set the decimals of all, so that nothing reads 0.000768.
     whole = all(float(number).is_integer() for number in numbers)
     decimals = 0 if whole else max(0, 2 - floor(log10(max(numbers))))
     for index, (name, heights) in enumerate(series.items()):
