@@ -551,13 +551,10 @@ def test_the_teachers_sentences_can_come_from_a_file_of_their_own(run, corpus, t
     result = pretrain(corpus, tmp_path / "taught", steps=1, teacher_corpus=str(spoken), **settings)
     vectors = load_file(result.folder / "teacher.safetensors")["vectors"]
     assert len(vectors) == len(NOUNS)
-<<<<<<< HEAD
-=======
     spoken.write_text("다른 글이에요.", encoding="utf-8")  # its vectors would be of other sentences
     again = {"resume": True, "teacher_corpus": str(spoken)} | settings
     with pytest.raises(CourseError, match="teacher_corpus이\\(가\\) 다릅니다"):
         pretrain(corpus, tmp_path / "taught", steps=2, **again)
->>>>>>> main
     with pytest.raises(CourseError, match="nowhere.txt"):
         pretrain(corpus, tmp_path / "no", steps=1, teacher_corpus="nowhere.txt", **settings)
 
