@@ -2,17 +2,17 @@
 
     python tests/benchmarks/contrastive_starts.py \
         --start "읽기만=work/mini-bert-ko/read" --start "읽고 문장 벡터도=mini-bert-ko" \
-        --teacher multilingual-e5-small
+        --teacher "교사(e5)=intfloat/multilingual-e5-small"
 
 `--start NAME=MODEL`: a model's name or folder; mean pooling. Training is the lesson's own: the same
-half of the queries, steps and learning rate, three seeds. `--teacher`: an encoder that reads
-"query: " first; it is measured once, as it is, with the mean of the stored questions taken out.
+half of the queries, steps and learning rate, three seeds. `--teacher NAME=MODEL`: an encoder that
+reads "query: " first; it is measured once, as it is, with the mean of the stored questions taken
+out.
 Writes data/similarity_chatbot/starts.tsv anew; lesson 02 shows it.
 """
 
 import argparse
 import random
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--start", action="append", default=[], metavar="NAME=MODEL")
-    parser.add_argument("--teacher")
+    parser.add_argument("--teacher", metavar="NAME=MODEL")
     options = parser.parse_args()
     be_quiet("local")
     questions, train, test, rows = split()
@@ -82,10 +82,8 @@ def main() -> None:
             table.append({"start": name, "seed": seed, "before": before, "after": after})
             print(table[-1], flush=True)
     if options.teacher:
-        encoder = SentenceEncoder(
-            load_model(AutoModel, options.teacher), load_tokenizer(options.teacher)
-        )
-        name = Path(options.teacher).name
+        name, _, model = options.teacher.partition("=")
+        encoder = SentenceEncoder(load_model(AutoModel, model), load_tokenizer(model))
         table.append({"start": name, "before": recall(encoder, "query: ", centre=True)})
         print(table[-1])
     log = DATA / "starts.tsv"
