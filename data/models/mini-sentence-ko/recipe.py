@@ -38,11 +38,11 @@ encoder = load_sentence_encoder("mini-bert-ko")
 together = groups * 12 + pairs * 2 + [[text] for text in texts]
 random.Random(0).shuffle(together)
 encoder = train_contrastive(
-    encoder, together, steps=800, learning_rate=2e-4, dropout=0, teacher=teacher,
+    encoder, together, steps=200, learning_rate=2e-4, dropout=0, teacher=teacher,
     teacher_weight=10, max_length=32,
 )  # fmt: skip
 encoder = train_contrastive(
-    encoder, groups * 4 + pairs, steps=100, learning_rate=1e-4, dropout=0, teacher=teacher,
+    encoder, groups * 4 + pairs, steps=60, learning_rate=1e-4, dropout=0, teacher=teacher,
     teacher_weight=10, max_length=32,
 )  # fmt: skip
 encoder.save(DATA / "models/mini-sentence-ko")
