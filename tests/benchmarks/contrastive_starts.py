@@ -6,8 +6,7 @@
 
 `--start NAME=MODEL`: a model's name or folder; mean pooling. Training is the lesson's own: the same
 half of the queries, steps and learning rate, three seeds. `--teacher NAME=MODEL`: an encoder that
-reads "query: " first; it is measured once, as it is, with the mean of the stored questions taken
-out.
+reads "query: " first; it is measured once, as it is, with the mean of its vectors taken out.
 Writes data/similarity_chatbot/starts.tsv anew; lesson 02 shows it.
 """
 
@@ -16,10 +15,11 @@ import random
 
 import numpy as np
 import pandas as pd
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
 from helpers import ROOT
 from helpers.course import be_quiet
+from helpers.korean_pretraining.sentence_vectors import teacher_vectors
 from helpers.resources import load_model, load_tokenizer
 from helpers.similarity_chatbot import (
     SentenceEncoder,
@@ -59,13 +59,10 @@ def main() -> None:
     questions, train, test, rows = split()
     targets = np.array([rows[query["id"]] for query in test])
 
-    def recall(encoder, prefix: str = "", centre: bool = False) -> float:
-        asked, stored = (
-            encoder.encode([prefix + text for text in texts])
-            for texts in ([query["query"] for query in test], questions)
-        )
-        middle = stored.mean(0) if centre else 0
-        scores = unit(asked - middle) @ unit(stored - middle).T
+    asked = [query["query"] for query in test]
+
+    def recall(vectors) -> float:
+        scores = unit(vectors(asked)) @ unit(vectors(questions)).T
         return recall_at_k(target_ranks(scores, targets), 1)
 
     groups = {query["id"]: [questions[rows[query["id"]]]] for query in train}
@@ -76,18 +73,20 @@ def main() -> None:
     for start in options.start:
         name, _, model = start.partition("=")
         encoder = SentenceEncoder(load_model(AutoModel, model), load_tokenizer(model))
-        before = recall(encoder)
+        before = recall(encoder.encode)
         for seed in SEEDS:
-            after = recall(train_contrastive(encoder, list(groups.values()), seed=seed, **TRAINING))
+            taught = train_contrastive(encoder, list(groups.values()), seed=seed, **TRAINING)
+            after = recall(taught.encode)
             table.append({"start": name, "seed": seed, "before": before, "after": after})
             print(table[-1], flush=True)
     if options.teacher:
         name, _, model = options.teacher.partition("=")
-        encoder = SentenceEncoder(load_model(AutoModel, model), load_tokenizer(model))
-        table.append({"start": name, "before": recall(encoder, "query: ", centre=True)})
+        e5 = AutoModel.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+        before = recall(lambda texts: teacher_vectors(texts, *e5, "query: ").numpy())
+        table.append({"start": name, "before": before})
         print(table[-1])
     log = DATA / "starts.tsv"
-    pd.DataFrame(table).round(4).to_csv(log, sep="\t", index=False, lineterminator="\n")
+    pd.DataFrame(table).round(4).convert_dtypes().to_csv(log, sep="\t", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":
