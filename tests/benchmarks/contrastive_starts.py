@@ -86,7 +86,8 @@ def main() -> None:
         table.append({"start": name, "before": before})
         print(table[-1])
     log = DATA / "starts.tsv"
-    pd.DataFrame(table).round(4).convert_dtypes().to_csv(log, sep="\t", index=False, lineterminator="\n")
+    starts = pd.DataFrame(table).round(4).convert_dtypes()
+    starts.to_csv(log, sep="\t", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":
