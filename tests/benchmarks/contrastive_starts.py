@@ -4,9 +4,9 @@
         --start "읽기만=work/mini-bert-ko/read" --start "읽고 문장 벡터도=mini-bert-ko" \
         --teacher "교사(e5)=intfloat/multilingual-e5-small"
 
-`--start NAME=MODEL`: a model's name or folder; mean pooling. Training is the lesson's own: the same
-half of the queries, steps and learning rate, three seeds. `--teacher NAME=MODEL`: an encoder that
-reads "query: " first; it is measured once, as it is, with the mean of its vectors taken out.
+`--start NAME=MODEL`: a model's name or folder; mean pooling. Questions, halves of the queries,
+steps and learning rate are the lesson's own; three seeds of training. `--teacher NAME=MODEL`: an
+encoder that reads "query: " first, measured as it is, the mean of its vectors taken out.
 Writes data/similarity_chatbot/starts.tsv anew; lesson 02 shows it.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 from transformers import AutoModel, AutoTokenizer
 
 from helpers import ROOT
-from helpers.course import be_quiet
+from helpers.course import SEED, be_quiet, lesson_table
 from helpers.korean_pretraining.sentence_vectors import teacher_vectors
 from helpers.resources import load_model, load_tokenizer
 from helpers.similarity_chatbot import (
@@ -32,7 +32,7 @@ from helpers.similarity_chatbot import (
 
 DATA = ROOT / "data" / "similarity_chatbot"
 SEEDS = (0, 1, 2)
-TRAINING = {"steps": 80, "batch_size": 32, "learning_rate": 5e-5}  # profiles.toml, local
+LEARNING_RATE = 5e-5  # as the lesson's cell has it
 
 
 def split() -> tuple[list[str], list[dict], list[dict], dict[str, int]]:
@@ -41,7 +41,7 @@ def split() -> tuple[list[str], list[dict], list[dict], dict[str, int]]:
     rows = {pair["id"]: row for row, pair in enumerate(pairs)}
     queries = read_table(DATA / "queries.tsv", "query", "id")
     ids = sorted({query["id"] for query in queries})
-    random.Random(0).shuffle(ids)
+    random.Random(SEED).shuffle(ids)
     taught = set(ids[: len(ids) // 2])
     train = [query for query in queries if query["id"] in taught]
     test = [query for query in queries if query["id"] not in taught]
@@ -56,6 +56,9 @@ def main() -> None:
     parser.add_argument("--teacher", metavar="NAME=MODEL")
     options = parser.parse_args()
     be_quiet("local")
+    sizes = lesson_table("similarity_chatbot", "local")[2]
+    training = {"steps": sizes["train_steps"], "batch_size": sizes["batch_size"]}
+    training["learning_rate"] = LEARNING_RATE
     questions, train, test, rows = split()
     targets = np.array([rows[query["id"]] for query in test])
 
@@ -75,7 +78,7 @@ def main() -> None:
         encoder = SentenceEncoder(load_model(AutoModel, model), load_tokenizer(model))
         before = recall(encoder.encode)
         for seed in SEEDS:
-            taught = train_contrastive(encoder, list(groups.values()), seed=seed, **TRAINING)
+            taught = train_contrastive(encoder, list(groups.values()), seed=seed, **training)
             after = recall(taught.encode)
             table.append({"start": name, "seed": seed, "before": before, "after": after})
             print(table[-1], flush=True)

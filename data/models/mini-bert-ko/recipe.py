@@ -5,7 +5,7 @@
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
         --batch-size 1024                             # from e5 on a GPU; not tried yet
 
-Where mini-bert-ko is its own start, its former weights were: they are in the history.
+The start was its own former weights, which are in the history.
 
 FOLDER holds songys/Chatbot_data, NSMC and KorSTS, their training parts alone. An interrupted run
 goes on when the same command is given again. The model, in fp16, then lies in
