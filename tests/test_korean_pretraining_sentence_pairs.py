@@ -1,6 +1,8 @@
 import itertools
 import os
 import random
+import subprocess
+import sys
 from multiprocessing import get_context
 
 import pytest
@@ -262,6 +264,27 @@ def test_fewer_than_two_documents(tmp_path, text, count):
     assert list((tmp_path / "cache").iterdir()) == []
     path.write_text("w1 w2\n\nw3 w4\n", encoding="utf-8")
     assert len(build_sentence_pairs(path, TOKENIZER, 16, cache_dir=tmp_path / "cache")) == 2
+
+
+def test_nothing_is_left_in_the_temporary_folder(many, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    code = """if True:
+        import sys
+        from helpers.korean_pretraining.sentence_pairs import build_sentence_pairs
+        from helpers.resources import load_tokenizer
+
+        pairs = build_sentence_pairs(sys.argv[1], load_tokenizer("mini-bert-ko"), 16)
+        print(sum(len(row["input_ids"]) > 3 for row in pairs) == len(pairs) > 0)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, many[0]],
+        env=os.environ | {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.stdout == "True\n", done.stderr
+    assert list(scratch.glob("sentence-pairs-*")) == []
 
 
 @pytest.mark.parametrize("block_size", [-1, 0, 7])

@@ -7,6 +7,7 @@ Arrow file that `datasets` maps into memory instead of loading it. Passes 2 and 
 the flat file, never text.
 """
 
+import atexit
 import hashlib
 import json
 import os
@@ -74,7 +75,7 @@ def build_sentence_pairs(
     it begins, how it ends, how long it is) says nothing about the label. A pair without a partner,
     where one document has more than half of the text, keeps its B and label 0.
     `cache_dir` keeps the result under a key of the text's hash, the tokenizer and every parameter;
-    without it the result lies in the system's temporary folder.
+    without it the result lies in the system's temporary folder until Python ends.
     Raises `CourseError` for an unreadable corpus, one with fewer than two documents, a `block_size`
     below 8, and a probability that is none.
     Source: Devlin et al. 2019, appendix A.2; create_pretraining_data.py in google-research/bert.
@@ -94,7 +95,7 @@ def build_sentence_pairs(
         tokenizer.cls_token_id,
         tokenizer.sep_token_id,
     )
-    parent = Path(cache_dir or tempfile.mkdtemp(prefix="sentence-pairs-"))
+    parent = Path(cache_dir or temporary_folder())
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()  # the caller's may truncate or pad since its last call: not here
     backend.no_padding()
@@ -102,6 +103,13 @@ def build_sentence_pairs(
     if not target.exists():
         build_folder(target, files, backend, settings, num_proc)
     return datasets.Dataset.from_file(str(target / PAIRS))
+
+
+def temporary_folder() -> str:
+    """A folder that is gone when Python has ended; the pairs in it are mapped, so not earlier."""
+    folder = tempfile.mkdtemp(prefix="sentence-pairs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def build_folder(
