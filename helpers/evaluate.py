@@ -111,8 +111,9 @@ def evaluate_entity_bert(
     test: Annotated[Path, typer.Option(help="잴 파일(KLUE-RE 형식의 JSON)입니다.")],
     variant: Annotated[str, typer.Option(help="개체를 알리는 방법입니다.")] = "entity_embedding",
     seed: int = 0,
+    dev: Annotated[Path | None, typer.Option(help="에폭을 고를 파일. 없으면 마지막 에폭.")] = None,
     model: Annotated[str, typer.Option(help="출발 모델의 이름이나 폴더.")] = "mini-bert-ko",
-    epochs: float = 5,
+    epochs: float = 10,
     learning_rate: float = 2e-4,
     batch_size: int = 16,
     max_length: Annotated[int, typer.Option(help="긴 문장에서 남길 토큰 수.")] = 256,
@@ -120,8 +121,8 @@ def evaluate_entity_bert(
 ) -> None:
     """관계 추출을 배우고 재어(micro F1, AUPRC) JSON 한 줄로 씁니다."""
     from helpers.course import be_quiet, profile_name
+    from helpers.entity_bert.evaluate import evaluate as evaluate_relations
     from helpers.entity_bert.train import ProgressBar, Settings
-    from helpers.entity_bert.train import evaluate as evaluate_relations
 
     be_quiet(profile_name())
     result = evaluate_relations(
@@ -129,6 +130,7 @@ def evaluate_entity_bert(
         test,
         variant,
         seed,
+        dev_file=dev,
         model=model,
         settings=Settings(epochs, learning_rate, batch_size, max_length),
         output=output,

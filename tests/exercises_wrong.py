@@ -48,28 +48,6 @@ def _tag(text, span, name, after=1):
     return f"{text[:start]}[{name}]{word}[/{name}]{rest}"
 
 
-def _swap_in_place(example):
-    subject = example["subject_entity"]
-    example["subject_entity"] = example["object_entity"]
-    example["object_entity"] = subject
-    return example
-
-
-def _swap_and_lose(example):
-    swapped = dict(example)
-    swapped["subject_entity"] = swapped["object_entity"]
-    swapped["object_entity"] = swapped["subject_entity"]
-    return swapped
-
-
-def _swap_words_only(example):
-    subject, object = example["subject_entity"], example["object_entity"]
-    swapped = dict(example)
-    swapped["subject_entity"] = {**subject, "word": object["word"]}
-    swapped["object_entity"] = {**object, "word": subject["word"]}
-    return swapped
-
-
 def _masks_the_first_chunk_in_place(tokens, chunks, chosen):
     tokens[:3] = ["[MASK]"] * 3
     return tokens
@@ -419,20 +397,26 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
             ((24, 13), "행을 세십시오"),
             ((13 * 384, 24 * 384), "순서가 바뀌었습니다"),
         ],
-        "q6": [
-            (lambda example: dict(example), "바뀌지 않았습니다"),
-            (_swap_in_place, "복사"),
-            (_swap_and_lose, "같아졌습니다"),
-            (_swap_words_only, "통째로"),
-            (lambda e: {**e, "subject_entity": e["object_entity"], "object_entity": {}}, "통째로"),
-        ],
         "q7": [
+            (lambda label: NO, "배우자"),
+            (lambda label: label, "부모의 부모"),
+            (lambda label: NO if label == "per:children" else label, "라벨이 이 데이터에는"),
+        ],
+        "q8": [
             (lambda t, c, n: [("[MASK]" if i == 0 else x) for i, x in enumerate(t)], "첫 토큰만"),
             (lambda t, c, n: ["[MASK]"] * 4 + t[4:], "'은'은"),
             (lambda t, c, n: ["[MASK]"] * 3 + t[3:4] + ["[MASK]"] + t[5:], "고른(chosen)"),
             (lambda t, c, n: ["[MASK]"] + t[3:], "토큰의 수"),
             (_masks_the_first_chunk_in_place, "복사"),
             (_hides_the_last_chosen, "여럿이면"),
+        ],
+        "q6": [
+            (lambda examples, answers: [1, 2], "수 하나"),
+            (lambda examples, answers: 3 / 4, "하나씩"),
+            (lambda examples, answers: 1 / 3, "라벨이 하나뿐"),
+            (lambda examples, answers: 1 / 4, "아닌 문장"),
+            (lambda examples, answers: 1, "한 물음만"),
+            (lambda examples, answers: 0, "1/2이어야"),
         ],
     },
     "finetuning": {
@@ -632,12 +616,9 @@ ONLY_FIXED = {
         "q2": lambda n, s, o: [2 if i == o[0] else int(i in s) for i in range(n)],
         "q3": lambda offsets, a, b: [i for i, (s, e) in enumerate(offsets) if s <= b and e > a][:2],
         "q4": _tags_by_word,
-        "q6": lambda e: {
-            "sentence": e["sentence"],
-            "subject_entity": {**e["object_entity"], "type": "POH"},
-            "object_entity": {**e["subject_entity"], "type": "PER"},
-        },
-        "q7": _hides_three_and_one,
+        "q7": lambda label: label if label in ("per:spouse", "org:founded") else NO,
+        "q8": _hides_three_and_one,
+        "q6": lambda examples, answers: 1 / 2,
     },
     "finetuning": {
         "q2": lambda tags, offsets: [None, *(tags[a] for a, _ in offsets[1:-1]), None],

@@ -20,13 +20,14 @@ from transformers import (
 from helpers import ROOT, CourseError, resources
 from helpers.__main__ import main
 from helpers.entity_bert import metrics, pretraining, results, spans
+from helpers.entity_bert.evaluate import Result, evaluate
 from helpers.entity_bert.model import EntityBert
-from helpers.entity_bert.spans import TYPES, VARIANTS, Variant, encode, make_example
+from helpers.entity_bert.spans import TYPES, VARIANTS, Variant, encode, make_example, meaning
 from helpers.entity_bert.train import (
+    KeepBest,
     RelationExtractor,
     Settings,
     encode_all,
-    evaluate,
     pad_batch,
     predict,
     predict_rows,
@@ -395,10 +396,9 @@ def test_means_are_taken_over_the_entitys_tokens_only(tiny):
     model = resources.load_model(EntityBert, tiny, entity_variant="rbert", num_labels=3)
     hidden = torch.randn(2, 6, 16)
     spans_ = torch.tensor([[[1, 3], [4, 5]], [[0, 1], [2, 6]]])
-    outputs = type("Outputs", (), {"last_hidden_state": hidden})
     read = {}
     model.dense.register_forward_hook(lambda module, inputs, output: read.update(x=inputs[0]))
-    model.pool(outputs, None, spans_)
+    model.pool(hidden, None, None, spans_)
     expected = torch.cat([hidden[0, 0], hidden[0, 1:3].mean(0), hidden[0, 4]])
     torch.testing.assert_close(read["x"][0], expected)
     expected = torch.cat([hidden[1, 0], hidden[1, 0], hidden[1, 2:].mean(0)])
@@ -408,12 +408,21 @@ def test_means_are_taken_over_the_entitys_tokens_only(tiny):
 def test_starts_are_each_sentences_own(tiny):
     model = resources.load_model(EntityBert, tiny, entity_variant="entity_start", num_labels=3)
     hidden = torch.randn(2, 6, 16)
-    outputs = type("Outputs", (), {"last_hidden_state": hidden})
     read = {}
     model.dense.register_forward_hook(lambda module, inputs, output: read.update(x=inputs[0]))
-    model.pool(outputs, torch.tensor([[1, 4], [5, 2]]), None)
+    model.pool(hidden, None, torch.tensor([[1, 4], [5, 2]]), None)
     assert torch.equal(read["x"][0], torch.cat([hidden[0, 1], hidden[0, 4]]))
     assert torch.equal(read["x"][1], torch.cat([hidden[1, 5], hidden[1, 2]]))
+
+
+def test_the_mean_of_all_tokens_leaves_the_padding_out(tiny):
+    model = resources.load_model(EntityBert, tiny, entity_variant="plain_mean", num_labels=3)
+    hidden = torch.randn(2, 6, 16)
+    attention_mask = torch.tensor([[1, 1, 1, 0, 0, 0], [1] * 6])
+    read = {}
+    model.dense.register_forward_hook(lambda module, inputs, output: read.update(x=inputs[0]))
+    model.pool(hidden, attention_mask, None, None)
+    torch.testing.assert_close(read["x"], torch.stack([hidden[0, :3].mean(0), hidden[1].mean(0)]))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -608,19 +617,19 @@ def test_label_that_only_the_test_file_has_counts_as_missed(tiny, tmp_path):
 
 
 def test_log_is_completed_not_repeated(tiny, tmp_path, monkeypatch):
-    for name, count in (("train", 16), ("test", 8)):
-        text = json.dumps(make_examples(count), ensure_ascii=False)
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    files = [tmp_path / name for name in ("train", "dev", "test")]
+    for file, count in zip(files, (16, 8, 8), strict=True):
+        file.write_text(json.dumps(make_examples(count), ensure_ascii=False), encoding="utf-8")
     log, quick = tmp_path / "log.jsonl", replace(QUICK, epochs=1)
-    job = "ours", tmp_path / "train", tmp_path / "test"
-    options = {"model": tiny, "settings": quick, "log": log}
+    job = "ours", files
+    options = {"model": tiny, "settings": quick, "log": log, "rates": [1e-3]}
     results.run_missing(*job, ["plain"], [0, 1], **options)
     first = log.read_text(encoding="utf-8")
     results.run_missing(*job, ["plain", "rbert"], [0, 1], **options)
     assert log.read_text(encoding="utf-8").startswith(first)
     runs = [(row["variant"], row["seed"]) for row in results.read_results(log)]
     assert runs == [("plain", 0), ("plain", 1), ("rbert", 0), ("rbert", 1)]
-    options["settings"] = replace(quick, learning_rate=1e-4)  # another setting is another run
+    options["settings"] = replace(quick, batch_size=8)  # another setting is another run
     results.run_missing(*job, ["plain"], [0], **options)
     assert len(results.read_results(log)) == 5
     row = results.read_results(log)[0]
@@ -630,6 +639,87 @@ def test_log_is_completed_not_repeated(tiny, tmp_path, monkeypatch):
     assert {row["weights"] for row in results.read_results(log)} == {"newer"}
     assert len(results.read_results(log, results.weights_of(tiny))) == 5
     assert results.read_results(tmp_path / "nothing") == []
+
+
+def test_the_development_file_chooses_the_rate_of_all_seeds(tmp_path, monkeypatch):
+    tried = []
+
+    def run(train_file, test_file, variant, seed, *, dev_file, model, settings):
+        tried.append((variant, seed, settings.learning_rate))
+        dev = {1: 10.0, 2: 90.0, 3: 50.0}[settings.learning_rate]
+        scores = (0, dev, 20.0)  # what counts is the epoch that is kept
+        # The best rate on the test file is another one.
+        f1 = 100 - dev
+        return Result(variant, seed, f1, f1, 1, 1, 1, 1, scores, 0.0, "+")
+
+    monkeypatch.setattr(results, "evaluate", run)
+    monkeypatch.setattr(results, "weights_of", lambda model: "a")
+    log = tmp_path / "log.jsonl"
+    job = {"rates": [1, 2, 3], "log": log}
+    results.run_missing("ours", ["train", "dev", "test"], ["plain", "tags"], [0, 1], **job)
+    first = [(name, 0, rate) for name in ("plain", "tags") for rate in (1, 2, 3)]
+    assert tried == [*first, ("plain", 1, 2), ("tags", 1, 2)]
+    chosen = results.chosen_runs(results.read_results(log))
+    assert [(r["variant"], r["seed"], r["learning_rate"]) for r in chosen] == [
+        ("plain", 0, 2),
+        ("plain", 1, 2),
+        ("tags", 0, 2),
+        ("tags", 1, 2),
+    ]
+    results.run_missing("ours", ["train", "dev", "test"], ["plain"], [0, 1], **job)
+    assert len(tried) == 8
+
+
+def test_the_best_epoch_is_kept(tiny):
+    examples, dev = make_examples(96), make_examples(40, seed=1)
+    seen = []
+
+    class Spoil(TrainerCallback):
+        """After two epochs the classifier is overwritten: what was learnt is lost."""
+
+        def on_epoch_begin(self, args, state, control, model=None, **kwargs):
+            if state.epoch >= 6:
+                model.classifier.weight.data.zero_()
+                model.classifier.bias.data = torch.tensor([1e3, 0.0])
+
+        def on_epoch_end(self, args, state, control, model=None, **kwargs):
+            seen.append(model.classifier.weight.detach().clone())
+
+    keep = KeepBest(dev, max_length=32)
+    settings = replace(QUICK, learning_rate=1e-3)
+    model, tokenizer = train(
+        examples, "entity_embedding", tiny, settings=settings, callbacks=[Spoil(), keep]
+    )
+    assert len(keep.scores) == 8 and keep.scores[-1] == 0 < max(keep.scores)
+    answers = [model.config.id2label[i] for i in predict(model, tokenizer, dev).argmax(1)]
+    assert metrics.micro_f1([e["label"] for e in dev], answers) == max(keep.scores)
+    best = max(i for i, score in enumerate(keep.scores) if score == max(keep.scores))
+    assert torch.equal(model.classifier.weight, seen[best])
+
+
+def test_tags_start_from_words_that_mean_them(tiny):
+    examples = make_examples(16)
+    begins = []
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, model=None, processing_class=None, **kwargs):
+            rows = model.get_input_embeddings().weight.detach()
+            begins.append((rows.clone(), processing_class))
+
+    train(examples, "tags", tiny, settings=replace(QUICK, epochs=1), callbacks=[Look()])
+    ((rows, tokenizer),) = begins
+    for tag, words in (("[SUB]", "주어"), ("[/OBJ]", "목적어 끝")):
+        ids = tokenizer(words, add_special_tokens=False)["input_ids"]
+        found = rows[tokenizer.convert_tokens_to_ids(tag)]
+        torch.testing.assert_close(found, rows[ids].mean(0))
+    assert len(rows) == len(tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"), [("[SUB]", "주어"), ("[/ENT]", "이름 끝"), ("[/OBJ:DAT]", "목적어 날짜 끝")]
+)
+def test_what_a_tag_means(tag, words):
+    assert meaning(tag) == words
 
 
 # --- measures ------------------------------------------------------------------------------------
@@ -650,6 +740,38 @@ NO = "no_relation"
 )
 def test_micro_f1_by_hand(gold, predicted, expected):
     assert metrics.micro_f1(gold, predicted) == pytest.approx(expected)
+
+
+def test_twins_count_only_when_both_are_right():
+    labels_ = {"가": ["a", "b"], "나": ["a", NO], "다": ["a", "a"], "라": ["b"]}
+    items = [{"sentence": s, "label": name} for s, names in labels_.items() for name in names]
+    assert metrics.twin_accuracy(items, "++" + "+f" + "++" + "+") == 1 / 2
+    assert metrics.twin_accuracy(items, "++" + "+." + "xx" + "m") == 1
+    assert metrics.twin_accuracy(items, "+x" + "m." + "++" + "+") == 0
+    assert metrics.twin_accuracy(items[4:], "+++") == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "known", "expected"),
+    [
+        ("per:spouse", ["per:spouse"], "per:spouse"),
+        ("per:children", ["per:children"], NO),
+        ("per:children", ["per:children", "per:parents"], "per:parents"),
+        ("org:founded", ["org:founded"], NO),
+        (NO, ["per:spouse"], NO),
+    ],
+)
+def test_what_is_right_after_a_swap(label, known, expected):
+    assert metrics.label_after_swap(label, known) == expected
+
+
+def test_the_type_baseline_reads_the_types_only():
+    kinds = [("PER", "LOC"), ("PER", "LOC"), ("PER", "LOC"), ("ORG", "LOC")]
+    labels_ = ["per:place_of_birth", "per:place_of_birth", NO, "org:place_of_headquarters"]
+    known = [example(kinds=k, label=name) for k, name in zip(kinds, labels_, strict=True)]
+    unseen = [example(kinds=k) for k in (("PER", "LOC"), ("ORG", "LOC"), ("LOC", "PER"))]
+    expected = ["per:place_of_birth", "org:place_of_headquarters", NO]
+    assert metrics.type_baseline(known, unseen) == expected
 
 
 def test_auprc_by_hand():

@@ -64,6 +64,15 @@ def test_legend_hides_no_number():
     assert not any(legend.overlaps(number.get_window_extent()) for number in ax.texts)
 
 
+def test_dots_show_every_number_and_the_mean():
+    ax = charts.dots({"가": [1.0, 3.0], "나": [5.0]}, "점수", "제목", {"기준선": 2.5})
+    drawn = [[float(x) for x in line.get_xdata()] for line in ax.lines]
+    assert drawn == [[1.0, 3.0], [2.0, 2.0], [5.0], [5.0, 5.0], [2.5, 2.5]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["가", "나"]
+    assert [text.get_text() for text in ax.texts] == ["기준선"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first name stands on top
+
+
 def test_number_stands_above_the_error_bar():
     ax = charts.bars(["가", "나"], [1.0, 2.0], errors=[0.5, 0.0])
     assert [label.xy[1] for label in ax.texts] == [1.5, 2.0]

@@ -1,17 +1,40 @@
 """KLUE-RE's two measures, and a paired test that tells a difference from noise."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.metrics import auc, f1_score, precision_recall_curve
 
 NO_RELATION = "no_relation"
+SYMMETRIC = {"per:spouse", "per:siblings", "per:colleagues", "per:other_family"}
+INVERSE = {
+    "per:children": "per:parents",
+    "per:parents": "per:children",
+    "org:members": "org:member_of",
+    "org:member_of": "org:members",
+}
 
 
 def label_names(*files: Sequence[dict]) -> list[str]:
     """The labels of some examples: no_relation first, the others in alphabetical order."""
     found = {example["label"] for examples in files for example in examples}
     return [NO_RELATION, *sorted(found - {NO_RELATION})]
+
+
+def type_baseline(examples: Sequence[dict], unseen: Sequence[dict]) -> list[str]:
+    """Answers for `unseen` that no sentence was read for: the most frequent label in `examples` of
+    the pair of entity types.
+    """
+    counts: dict[tuple, Counter] = {}
+    for example in examples:
+        counts.setdefault(_types(example), Counter())[example["label"]] += 1
+    common = {types: count.most_common(1)[0][0] for types, count in counts.items()}
+    return [common.get(_types(example), NO_RELATION) for example in unseen]
+
+
+def _types(example: dict) -> tuple:
+    return tuple(example[role].get("type") for role in ("subject_entity", "object_entity"))
 
 
 def micro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
@@ -55,6 +78,29 @@ def outcomes(gold: Sequence[str], predicted: Sequence[str]) -> str:
         else:
             kinds.append("x")
     return "".join(kinds)
+
+
+def twin_accuracy(examples: Sequence[dict], results: str) -> float:
+    """The share of twin sentences, which occur with different labels, that are right each time.
+
+    results: the `outcomes` of a run on these examples. A model that does not know which entities
+    are meant gives twins one answer, and so gets none right.
+    """
+    twins: dict[str, list[tuple[str, str]]] = {}
+    for example, result in zip(examples, results, strict=True):
+        twins.setdefault(example["sentence"], []).append((example["label"], result))
+    groups = [group for group in twins.values() if len({label for label, _ in group}) > 1]
+    if not groups:
+        return 0.0
+    return sum(all(result in "+." for _, result in group) for group in groups) / len(groups)
+
+
+def label_after_swap(label: str, labels: Sequence[str]) -> str:
+    """label_after_swap("per:children", labels) -> "per:parents" if that is one of the labels, else
+    no_relation: what is right when subject and object change places.
+    """
+    turned = label if label in SYMMETRIC else INVERSE.get(label)
+    return turned if turned in labels else NO_RELATION
 
 
 WEIGHTS = {

@@ -7,7 +7,7 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers.architectures import HeadOnEncoder
-from helpers.entity_bert.spans import ROWS, find_variant
+from helpers.entity_bert.spans import ROWS, SPECIAL_TOKENS, find_variant, meaning
 
 
 class EntityBert(HeadOnEncoder):
@@ -29,7 +29,7 @@ class EntityBert(HeadOnEncoder):
             config, "entity_variant", "entity_embedding"
         )
         self.variant = find_variant(config.entity_variant)
-        parts = {"cls": 1, "starts": 2, "cls+starts": 3, "cls+means": 3}[self.variant.pooling]
+        parts = {"cls": 1, "mean": 1, "starts": 2}.get(self.variant.pooling, 3)
         if rows := ROWS[self.variant.ids]:
             size = self.base_model.embeddings.word_embeddings.embedding_dim
             self.entity_embeddings = nn.Embedding(rows, size, padding_idx=0)
@@ -65,7 +65,8 @@ class EntityBert(HeadOnEncoder):
             embedded = embedded + self.entity_embeddings(entity_ids)
         # BERT adds position and segment to `inputs_embeds`, and normalises the sum.
         outputs = self.base_model(inputs_embeds=embedded, attention_mask=attention_mask, **kwargs)
-        vector = self.dropout(self.pool(outputs, starts, spans))
+        pooled = self.pool(outputs.last_hidden_state, attention_mask, starts, spans)
+        vector = self.dropout(pooled)
         logits = self.classifier(vector)
         loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
         return SequenceClassifierOutput(
@@ -76,12 +77,20 @@ class EntityBert(HeadOnEncoder):
         )
 
     def pool(
-        self, outputs: Any, starts: torch.Tensor | None, spans: torch.Tensor | None
+        self,
+        hidden: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        starts: torch.Tensor | None,
+        spans: torch.Tensor | None,
     ) -> torch.Tensor:
         """The vector [batch, hidden] that the classifier reads: see `Variant.pooling`."""
-        pooling, hidden = self.variant.pooling, outputs.last_hidden_state
+        pooling = self.variant.pooling
         vectors = [hidden[:, :1]] if pooling.startswith("cls") else []
-        if pooling.endswith("starts"):
+        if pooling == "mean":
+            inside = torch.ones_like(hidden[..., 0]) if attention_mask is None else attention_mask
+            weights = inside / inside.sum(-1, keepdim=True)
+            vectors.append(weights.to(hidden.dtype)[:, None] @ hidden)
+        elif pooling.endswith("starts"):
             rows = torch.arange(len(hidden), device=hidden.device)[:, None]
             vectors.append(hidden[rows, starts])
         elif pooling.endswith("means"):
@@ -90,3 +99,16 @@ class EntityBert(HeadOnEncoder):
             weights = inside / inside.sum(-1, keepdim=True)
             vectors.append(weights.to(hidden.dtype) @ hidden)
         return torch.tanh(self.dense(torch.cat(vectors, dim=1).flatten(1)))
+
+
+def add_tag_rows(net: EntityBert, tokenizer: Any) -> None:
+    """Give the model a row for each tag that `add_special_tokens` has given its tokenizer.
+
+    A tag starts as the mean of the vectors of words that mean it: drawn at random, subject's and
+    object's tag would be two noises between which a short fine-tuning must first learn to tell.
+    """
+    net.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    rows = net.get_input_embeddings().weight.data
+    for tag in SPECIAL_TOKENS[net.variant.markers]:
+        words = tokenizer(meaning(tag), add_special_tokens=False)["input_ids"]
+        rows[tokenizer.convert_tokens_to_ids(tag)] = rows[words].mean(0)

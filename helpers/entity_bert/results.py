@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from helpers.entity_bert.train import Settings, evaluate
+from helpers.entity_bert.evaluate import evaluate
+from helpers.entity_bert.train import Settings
 from helpers.resources import DATA
 from helpers.runs import append_run, read_runs, weights_of
 
 LOG = DATA / "entity_bert" / "results.jsonl"
+PRETRAINING = DATA / "entity_bert" / "pretraining.jsonl"  # lesson 05, section 9
+RATES = (1e-4, 2e-4, 4e-4)
 
 
 def read_results(log: Path = LOG, weights: str | None = None) -> list[dict]:
@@ -17,29 +20,73 @@ def read_results(log: Path = LOG, weights: str | None = None) -> list[dict]:
     return read_runs(log, weights)
 
 
+def best_rate(runs: Sequence[dict]) -> float:
+    """The learning rate that did best on the development file with the first seed.
+
+    runs: of one variant on one data set. The test file has no say.
+    """
+    first = min(run["seed"] for run in runs)
+    tried = [run for run in runs if run["seed"] == first]
+    return max(tried, key=lambda run: max(run["dev_scores"]))["learning_rate"]
+
+
+def chosen_runs(runs: Iterable[dict]) -> list[dict]:
+    """The runs at the `best_rate` of their variant and data set: those that are compared."""
+    groups: dict[tuple, list[dict]] = {}
+    for run in runs:
+        groups.setdefault((run["data"], run["epochs"], run["variant"]), []).append(run)
+    return [
+        run
+        for group in groups.values()
+        for run in group
+        if run["learning_rate"] == best_rate(group)
+    ]
+
+
 def run_missing(
     data: str,
-    train_file: str | os.PathLike,
-    test_file: str | os.PathLike,
+    files: Sequence[str | os.PathLike],
     variants: Iterable[str],
     seeds: Sequence[int] = (0, 1, 2),
     *,
+    rates: Sequence[float] = RATES,
     model: str | os.PathLike = "mini-bert-ko",
     settings: Settings | None = None,
     log: Path = LOG,
 ) -> None:
     """Run every variant and seed that the log lacks; append a line as each one ends.
 
-    data: the name of the data set in the log. A run that was broken off is simply run again.
+    data: the name of the data set in the log. files: for training, for the choice of rate and
+    epoch, for the test. Every variant tries all rates with the first seed and takes the best one
+    for the others. A run that was broken off is simply run again.
     Raises CourseError as `evaluate` does.
     """
     settings = settings or Settings()
-    key = {"data": data, "weights": weights_of(model), **asdict(settings)}
+    train_file, dev_file, test_file = files
+    key = {"data": data, "weights": weights_of(model), "epochs": settings.epochs}
     variants = list(variants)
     for seed in seeds:  # all variants of one seed first: a table that is cut short compares alike
         for variant in variants:
-            wanted = {**key, "variant": variant, "seed": seed}
-            if any(wanted.items() <= row.items() for row in read_results(log, key["weights"])):
-                continue
-            result = evaluate(train_file, test_file, variant, seed, model=model, settings=settings)
-            append_run(log, {**key, **asdict(result)})
+            tried = rates
+            if seed != seeds[0]:
+                tried = [best_rate(find_runs(log, key | {"variant": variant, "seed": seeds[0]}))]
+            for rate in tried:
+                own = replace(settings, learning_rate=rate)
+                wanted = key | asdict(own) | {"variant": variant, "seed": seed}
+                if not find_runs(log, wanted):
+                    result = evaluate(
+                        train_file,
+                        test_file,
+                        variant,
+                        seed,
+                        dev_file=dev_file,
+                        model=model,
+                        settings=own,
+                    )
+                    append_run(log, wanted | asdict(result))
+
+
+def find_runs(log: Path, wanted: dict) -> list[dict]:
+    """The runs of the log that have all these values."""
+    rows = read_results(log, wanted["weights"])
+    return [row for row in rows if wanted.items() <= row.items()]

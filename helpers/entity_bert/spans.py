@@ -30,8 +30,9 @@ class Variant:
     #+날짜+1545년#).
     ids: the rows of the entity embedding: None, 'entity' (0/1), 'role' (0/1/2) or 'typed' (0 to
     12).
-    pooling: which vectors of the last layer the classifier reads: [CLS], the entities' first tokens
-    ('starts', the opening markers where there are some), the means over their tokens ('means').
+    pooling: which vectors of the last layer the classifier reads: [CLS], the mean of all tokens
+    ('mean'), the entities' first tokens ('starts', the opening markers where there are some), the
+    means over their tokens ('means').
     """
 
     markers: str | None
@@ -43,24 +44,30 @@ VARIANTS = {
     "plain": Variant(None, None, "cls"),
     "lecture": Variant("entity", "entity", "cls"),
     "tags": Variant("tags", None, "cls"),
+    "entity_pooling": Variant(None, None, "cls+means"),
+    "entity_embedding": Variant(None, "role", "cls+means"),
+    "combined": Variant("punctuation", "role", "cls+means"),
+    "plain_mean": Variant(None, None, "mean"),
+    "tags_mean": Variant("tags", None, "mean"),
+    "lecture_means": Variant("entity", "entity", "cls+means"),
+    "punctuation_means": Variant("punctuation", None, "cls+means"),
     "typed_tags": Variant("typed_tags", None, "cls"),
     "typed_punctuation": Variant("punctuation", None, "cls"),
     "entity_embedding_cls": Variant(None, "role", "cls"),
     "entity_embedding_starts": Variant(None, "role", "cls+starts"),
-    "entity_pooling": Variant(None, None, "cls+means"),
-    "entity_embedding": Variant(None, "role", "cls+means"),
     "typed_entity_embedding": Variant(None, "typed", "cls+means"),
     "tags_and_entity_embedding": Variant("tags", "role", "cls+means"),
     "rbert": Variant("tags", None, "cls+means"),
     "entity_start": Variant("tags", None, "starts"),
-    "best": Variant("punctuation", "role", "cls+means"),
 }
+MAIN = tuple(VARIANTS)[:6]  # a question each; the others vary one switch of them
 ROWS = {None: 0, "entity": 2, "role": 3, "typed": 1 + 2 * len(TYPES)}
 SPECIAL_TOKENS = {
     "entity": ["[ENT]", "[/ENT]"],
     "tags": ["[SUB]", "[/SUB]", "[OBJ]", "[/OBJ]"],
     "typed_tags": [f"[{s}{r}:{t}]" for r in ("SUB", "OBJ") for t in TYPES for s in ("", "/")],
 }
+MEANINGS = {"ENT": "이름", "SUB": "주어", "OBJ": "목적어", **TYPES}
 
 
 def find_variant(name: str) -> Variant:
@@ -80,6 +87,12 @@ def add_special_tokens(tokenizer: Any, variant: str) -> int:
     """
     tags = SPECIAL_TOKENS.get(find_variant(variant).markers, [])
     return tokenizer.add_special_tokens({"additional_special_tokens": tags}) if tags else 0
+
+
+def meaning(tag: str) -> str:
+    """meaning("[/SUB:PER]") -> "주어 사람 끝": words that say what a tag says."""
+    words = [MEANINGS[name] for name in tag.strip("[/]").split(":")]
+    return " ".join([*words, "끝"] if tag.startswith("[/") else words)
 
 
 def read_examples(path: str | os.PathLike) -> list[dict]:

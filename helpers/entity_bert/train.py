@@ -1,9 +1,8 @@
-"""Fine-tune an EntityBert, predict, and measure as KLUE does."""
+"""Fine-tune an EntityBert, keep its best epoch, and predict."""
 
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,17 +23,16 @@ from helpers.course import (
     profile_name,
     seed_everything,
 )
-from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes
-from helpers.entity_bert.model import EntityBert
+from helpers.entity_bert.metrics import label_names, micro_f1
+from helpers.entity_bert.model import EntityBert, add_tag_rows
 from helpers.entity_bert.spans import (
     add_special_tokens,
     encode,
     find_variant,
     make_example,
-    read_examples,
 )
-from helpers.resources import load_config, load_model, load_tokenizer
-from helpers.runs import make_folder, train_quietly
+from helpers.resources import load_model, load_tokenizer
+from helpers.runs import train_quietly
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster the new layers learn than the pretrained ones
@@ -45,7 +43,7 @@ WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for ev
 class Settings:
     """How `train` trains; `max_length` in tokens."""
 
-    epochs: float = 5
+    epochs: float = 10
     learning_rate: float = 2e-4
     batch_size: int = 16
     max_length: int = 256
@@ -65,7 +63,8 @@ def train(
     """Fine-tune a BERT for relation extraction: (model in evaluation mode, its tokenizer).
 
     examples: as `read_examples` gives them. model: a name or a folder, as for `load_model`.
-    labels: the model's classes; those of the examples if left out.
+    labels: the model's classes; those of the examples if left out. A `KeepBest` among the callbacks
+    makes the result that of the best epoch.
     Raises CourseError for an unknown variant or model, and for a span that does not fit.
     """
     settings = settings or Settings()
@@ -76,8 +75,8 @@ def train(
     seed_everything(seed)
     net = new_classifier(model, variant, labels)
     max_length = fit_length(settings.max_length, net.config, WIDTH)
-    if add_special_tokens(tokenizer, variant):  # new rows are drawn around the mean of the old ones
-        net.resize_token_embeddings(len(tokenizer))
+    if add_special_tokens(tokenizer, variant):
+        add_tag_rows(net, tokenizer)
     if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
         net.set_attn_implementation("eager")
     rows = encode_all(tokenizer, examples, variant, max_length)
@@ -97,6 +96,7 @@ def train(
             "train_sampling_strategy": "group_by_length",
         },
         model=net,
+        processing_class=tokenizer,
         train_dataset=rows,
         data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
         optimizers=(optimizer, schedule),
@@ -200,70 +200,32 @@ def predict_rows(
     return result
 
 
-@dataclass(frozen=True)
-class Result:
-    """One run: micro F1 and AUPRC in percent, seconds, every `outcomes`."""
+class KeepBest(TrainerCallback):
+    """keep = KeepBest(dev_examples); train(examples, callbacks=[keep]); max(keep.scores)
 
-    variant: str
-    seed: int
-    micro_f1: float
-    auprc: float
-    seconds: float
-    train_examples: int
-    test_examples: int
-    sentences_per_second: float
-    outcomes: str
-
-
-def evaluate(
-    train_file: str | os.PathLike,
-    test_file: str | os.PathLike,
-    variant: str = "entity_embedding",
-    seed: int = 0,
-    *,
-    model: str | os.PathLike = "mini-bert-ko",
-    settings: Settings | None = None,
-    output: str | os.PathLike | None = None,
-    callbacks: Sequence[TrainerCallback] = (),
-) -> Result:
-    """Train on one KLUE-RE file and measure on another; `output` keeps the model and its tokenizer.
-
-    Raises CourseError as `read_examples` and `train` do, before any training.
+    Measures micro F1 in percent on a development set after every epoch (`scores`) and gives the
+    model back, at the end, the weights of its best epoch, the last of several.
     """
-    settings = settings or Settings()
-    check_settings(settings)
-    examples, unseen = read_examples(train_file), read_examples(test_file)
-    labels = label_names(examples, unseen)
-    tokenizer = load_tokenizer(model)
-    add_special_tokens(tokenizer, variant)
-    longest = fit_length(settings.max_length, load_config(model), WIDTH)
-    settings = replace(settings, max_length=longest)
-    encode_all(tokenizer, unseen, variant, settings.max_length)  # before the minutes of training
-    if output:
-        make_folder(output)
-    start = time.perf_counter()
-    trained, tokenizer = train(
-        examples, variant, model, seed, labels=labels, settings=settings, callbacks=callbacks
-    )
-    training = time.perf_counter() - start
-    probabilities = predict(trained, tokenizer, unseen, settings.max_length)
-    gold = [example["label"] for example in unseen]
-    predicted = [labels[i] for i in probabilities.argmax(1)]
-    result = Result(
-        variant,
-        seed,
-        round(micro_f1(gold, predicted), 2),
-        round(auprc(gold, probabilities, labels), 2),
-        round(time.perf_counter() - start, 1),
-        len(examples),
-        len(unseen),
-        round(settings.epochs * len(examples) / training, 1),
-        outcomes(gold, predicted),
-    )
-    if output:
-        trained.save_pretrained(output)
-        tokenizer.save_pretrained(output)
-    return result
+
+    def __init__(self, examples: Sequence[dict], max_length: int = 256):
+        self.examples, self.max_length, self.scores = examples, max_length, []
+
+    def on_train_begin(self, args, state, control, model=None, processing_class=None, **kwargs):
+        length = fit_length(self.max_length, model.config, WIDTH)
+        variant = model.config.entity_variant
+        self.rows = encode_all(processing_class, self.examples, variant, length)
+        self.scores = []
+
+    def on_epoch_end(self, args, state, control, model=None, processing_class=None, **kwargs):
+        found = predict_rows(model.eval(), processing_class, self.rows).argmax(1)
+        model.train()
+        gold = [example["label"] for example in self.examples]
+        self.scores.append(micro_f1(gold, [model.config.id2label[int(i)] for i in found]))
+        if self.scores[-1] == max(self.scores):
+            self.best = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        model.load_state_dict(self.best)
 
 
 class ProgressBar(TrainerCallback):

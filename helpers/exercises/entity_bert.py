@@ -1,11 +1,15 @@
-"""Exercises of lesson 05: micro F1, entity ids, offsets, tags, parameters, whole entities."""
+"""Exercises of lesson 05: F1, ids, offsets, tags, parameters, twins, swaps, whole entities."""
 
-import copy
 import math
 
 from helpers.exercises import Exercise
 
-TYPES = ["PER", "ORG", "LOC", "DAT", "POH", "NOH"]
+LABELS = [
+    *("no_relation", "org:founded", "org:founded_by", "org:members", "org:product"),
+    *("org:place_of_headquarters", "per:children", "per:date_of_birth", "per:date_of_death"),
+    *("per:employee_of", "per:place_of_birth", "per:product", "per:schools_attended"),
+    *("per:spouse", "per:title"),
+]
 
 
 def _two_spans(draw, length):
@@ -244,62 +248,94 @@ q5 = Exercise(
     _check_new_parameters,
 )
 
-# --- q6: swap test -------------------------------------------------------------------------------
+# --- q6: twin sentences --------------------------------------------------------------------------
 
 
-def swap(example):
-    swapped = dict(example)
-    swapped["subject_entity"] = example["object_entity"]
-    swapped["object_entity"] = example["subject_entity"]
-    return swapped
+def twins_right(examples, predicted):
+    by_sentence = {}
+    for example, answer in zip(examples, predicted, strict=True):
+        by_sentence.setdefault(example["sentence"], []).append((example["label"], answer))
+    twins = [g for g in by_sentence.values() if len({label for label, _ in g}) > 1]
+    return sum(all(label == answer for label, answer in g) for g in twins) / len(twins)
 
 
-def _check_swap(function):
-    example = {
-        "sentence": "세종은 한글을 만들었다.",
-        "subject_entity": {"word": "세종", "start_idx": 0, "end_idx": 1, "type": "PER"},
-        "object_entity": {"word": "한글", "start_idx": 4, "end_idx": 5, "type": "POH"},
-        "label": "per:product",
-    }
-    given = copy.deepcopy(example)
-    got = function(given)
-    if got is None:
-        yield "아무것도 돌려주지 않았습니다. 함수의 끝에 return을 쓰십시오."
-    elif given != example:
-        yield "받은 예를 고쳤습니다. dict(example)로 복사한 것을 고치십시오."
-    elif got["sentence"] != example["sentence"]:
-        yield "문장은 그대로 두십시오. 역할만 바꿉니다."
-    elif got == example:
-        yield "아무것도 바뀌지 않았습니다."
-    elif got["subject_entity"] == got["object_entity"]:
-        yield "두 개체가 같아졌습니다. 덮어쓰기 전의 것을 example에서 읽으십시오."
-    elif (got["subject_entity"], got["object_entity"]) != (
-        example["object_entity"],
-        example["subject_entity"],
-    ):
-        yield "word뿐 아니라 자리와 종류까지, 개체를 통째로 맞바꾸십시오."
+def _twin_examples(*labels):
+    return [{"sentence": sentence, "label": label} for sentence, label in labels]
 
 
-def _examples(draw):
-    for _ in range(10):
-        sentence = "".join(draw.choices("세종은 한글을", k=draw.randint(2, 12)))
-        subject, object = (
-            {"word": sentence[a:b], "start_idx": a, "end_idx": b - 1, "type": draw.choice(TYPES)}
-            for a, b in _two_spans(draw, len(sentence))
+def _check_twins_right(function):
+    examples = _twin_examples(
+        ("가", "생일"), ("나", "직함"), ("가", "고향"), ("다", "생일"), ("다", "생일"),
+        ("라", "생일"), ("라", "no_relation"),
+    )  # fmt: skip
+    got = function(examples, ["생일", "생일", "고향", "직함", "직함", "생일", "생일"])
+    if not isinstance(got, int | float):
+        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
+    elif math.isclose(got, 3 / 4):
+        yield "예를 하나씩 세었습니다. 문장의 두 물음을 모두 맞혀야 하나로 칩니다."
+    elif math.isclose(got, 1 / 3):
+        yield "'다'는 라벨이 하나뿐입니다. 라벨이 서로 다른 문장만 세십시오."
+    elif math.isclose(got, 1 / 4):
+        yield "쌍둥이가 아닌 문장('나', '다')까지 세었습니다."
+    elif math.isclose(got, 1):
+        yield "한 물음만 맞힌 문장까지 세었습니다. 두 물음을 모두 맞혀야 합니다."
+    elif not math.isclose(got, 1 / 2):
+        yield f"시험에서 1/2이어야 하는데 {got:.3f}입니다."
+
+
+def _twins(draw):
+    for _ in range(20):
+        examples = _twin_examples(("가", "생일"), ("가", "고향"))
+        examples += _twin_examples(
+            *((draw.choice("나다라마"), draw.choice(LABELS[:3])) for _ in range(10))
         )
-        yield ({"sentence": sentence, "subject_entity": subject, "object_entity": object},)
+        draw.shuffle(examples)
+        answers = [e["label"] if draw.random() < 0.8 else draw.choice(LABELS[:3]) for e in examples]
+        yield examples, answers
 
 
 q6 = Exercise(
-    "예를 받아 주어와 목적어를 맞바꾼 새 예를 돌려주는 함수를 쓰십시오. 문장과 받은 예는 그대로 "
-    "둡니다.",
-    "dict(example)로 복사한 뒤 subject_entity와 object_entity를 서로의 것으로 바꿉니다.",
-    swap,
-    _check_swap,
-    cases=_examples,
+    "예와 답의 리스트를 받아, 쌍둥이 문장 가운데 딸린 물음을 모두 맞힌 문장의 비율을 돌려주는 "
+    "함수를 쓰십시오. 쌍둥이는 같은 문장에 서로 다른 라벨이 붙은 것입니다.",
+    "문장을 열쇠로 하는 사전에 (정답, 답)을 모은 뒤, 정답이 두 가지 이상인 문장만 남깁니다.",
+    twins_right,
+    _check_twins_right,
+    cases=_twins,
 )
 
-# --- q7: whole entities --------------------------------------------------------------------------
+# --- q7: swap test -------------------------------------------------------------------------------
+
+
+def right_after_swap(label):
+    return label if label == "per:spouse" else "no_relation"
+
+
+def _check_right_after_swap(function):
+    got = {label: function(label) for label in ("per:spouse", "per:children", "org:members")}
+    if got["per:spouse"] == "no_relation":
+        yield "A가 B의 배우자이면 B도 A의 배우자입니다. 방향이 없는 관계가 하나 있습니다."
+    elif got["per:children"] == "per:children":
+        yield "per:children은 (부모, 자식)입니다. 자식은 부모의 부모가 아닙니다."
+    elif got != {
+        "per:spouse": "per:spouse",
+        "per:children": "no_relation",
+        "org:members": "no_relation",
+    }:
+        yield (
+            "뒤집힌 방향을 가리키는 라벨이 이 데이터에는 없습니다. 그런 것은 모두 "
+            f"no_relation입니다. 지금의 답은 {got}입니다."
+        )
+
+
+q7 = Exercise(
+    "라벨을 받아, 주어와 목적어를 맞바꾼 뒤에 옳은 라벨을 돌려주는 함수를 쓰십시오.",
+    "라벨 열넷을 하나씩 뒤집어 읽어 보십시오. 'B는 A의 …이다'가 여전히 참인 것은 하나뿐입니다.",
+    right_after_swap,
+    _check_right_after_swap,
+    cases=lambda draw: [(label,) for label in LABELS],
+)
+
+# --- q8: whole entities --------------------------------------------------------------------------
 
 
 def hide_entities(tokens, chunks, chosen):
@@ -340,7 +376,7 @@ def _chunks(draw):
         yield tokens, chunks, draw.sample(range(2), draw.randint(0, 2))
 
 
-q7 = Exercise(
+q8 = Exercise(
     "토큰, 개체의 (첫 자리, 마지막 자리의 다음) 리스트, 고른 개체의 번호들을 받아 고른 개체를 "
     "통째로 [MASK]로 바꾼 새 리스트를 돌려주는 함수를 쓰십시오.",
     "자리 first부터 last 앞까지를 모두 [MASK]로 바꿉니다.",

@@ -58,6 +58,41 @@ def bars(
     return ax
 
 
+def dots(
+    groups: Mapping[str, Sequence[float]],
+    xlabel: str = "",
+    title: str = "",
+    marks: Mapping[str, float] | None = None,
+) -> Axes:
+    """dots({"tags": [77.3, 75.9], "plain": [69.7]}, "micro F1") -> a row a name, a dot a number.
+
+    A short stroke stands at each mean. marks: name -> a dashed line across all rows.
+    """
+    ax = new_axes(title, xlabel, "")
+    for row, values in enumerate(groups.values()):
+        ax.plot(values, [row] * len(values), "o", color=COLOURS[0], alpha=0.7)
+        ax.plot([np.mean(values)] * 2, [row - 0.3, row + 0.3], color=COLOURS[0])
+    for colour, (name, value) in zip(COLOURS[1:], (marks or {}).items(), strict=False):
+        ax.axvline(value, color=colour, linestyle="--", linewidth=1.5)
+        ax.annotate(
+            name,
+            (value, 1),
+            (0, 3),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=9,
+            color=colour,
+        )
+    ax.set_yticks(range(len(groups)), list(groups))
+    ax.set_ylim(len(groups) - 0.5, -0.5)  # the first on top
+    ax.figure.set_size_inches(7, max(2.5, 0.3 * len(groups) + 1))
+    if marks:
+        ax.set_title(title, pad=18)
+    return ax
+
+
 def lines(
     series: Mapping[str, tuple[Sequence[float], ...]],
     xlabel: str = "",
