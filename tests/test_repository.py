@@ -213,6 +213,7 @@ def test_helpers_can_be_read_at_a_sitting(path):
 
 # --- notebooks -----------------------------------------------------------------------------------
 
+NUMBERED, CHECKED = re.compile(r"(?m)^(?:#+ |\*\*)연습 (\d+)"), re.compile(r"(?m)^q\.q(\d+)\.check")
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -241,3 +242,11 @@ def test_notebook_is_stored_executed_and_clean(path):
             assert output.output_type != "error" and output.get("name") != "stderr"
         stored = json.dumps(cell.outputs, ensure_ascii=False)
         assert not re.search(r"/(home|root|Users|tmp|content|site-packages)/|[A-Z]:\\\\", stored)
+
+
+@each_notebook
+def test_exercises_are_numbered_as_their_checks(path):
+    cells = nbformat.read(path, as_version=4).cells
+    told = [n for c in cells if c.cell_type == "markdown" for n in NUMBERED.findall(c.source)]
+    checked = [n for c in cells if c.cell_type == "code" for n in CHECKED.findall(c.source)]
+    assert told == checked == [str(n) for n in range(1, len(told) + 1)]

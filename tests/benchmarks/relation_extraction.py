@@ -8,9 +8,9 @@
 The table's runs are appended to data/entity_bert/results.jsonl; only those that are missing are
 computed. Every variant tries three learning rates with the first seed; the development file chooses
 the rate, and in every run the epoch. A KLUE-RE file is split 70/10/20 with no pair of entities on
-two sides; on it the MAIN variants train with the rate that our own sentences chose.
-`--pretraining` reads on with whole entities or with as many single tokens masked, before the same
-fine-tuning, and appends to data/entity_bert/pretraining.jsonl. The
+two sides; on it the MAIN variants train with the rate that our own sentences chose, unless
+`--rates` names others. `--pretraining` reads on with whole entities or with as many single tokens
+masked, before the same fine-tuning, and appends to data/entity_bert/pretraining.jsonl. The
 straightforward loop pads to 128 tokens and computes in fp32; both sides train the same variant on
 the same sentences, each in a process of its own, taking turns.
 """
