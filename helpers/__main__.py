@@ -5,7 +5,6 @@ It calls what the notebooks call.
 
 import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ except ModuleNotFoundError:
     sys.exit("강의의 패키지가 아직 없습니다. `make lab`으로 설치한 뒤 다시 실행하십시오.")
 
 from helpers import CourseError
+from helpers.course import be_quiet, check_profile, profile_name, set_offline
 from helpers.disk import clear_errors
 from helpers.evaluate import evaluate
 from helpers.korean_pretraining.settings import Settings
@@ -27,18 +27,6 @@ app = typer.Typer(
 app.add_typer(evaluate, name="evaluate")
 INTERRUPTED = 130  # what a shell calls ended by Ctrl-C
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
-
-
-def with_options(settings: type) -> Callable:
-    """Let a command show and take the fields of a dataclass where it says `**settings`."""
-
-    def decorate(command: Callable) -> Callable:
-        own = list(inspect.signature(command).parameters.values())[:-1]
-        fields = inspect.signature(settings).parameters.values()
-        command.__signature__ = inspect.Signature([*own, *fields])
-        return command
-
-    return decorate
 
 
 @app.command()
@@ -72,7 +60,6 @@ def run(
 ) -> None:
     """노트북을 실행하고 사본, HTML, 결과표를 만듭니다."""
     from helpers import notebooks
-    from helpers.course import check_profile
 
     paths = notebooks.find_notebooks(lessons or [])
     runs = notebooks.run_notebooks(paths, check_profile(profile), output, in_place)
@@ -91,7 +78,6 @@ def grade(
 ) -> None:
     """제출된 노트북을 임시 폴더에서 실행하여 연습 문제를 채점합니다."""
     from helpers import grading
-    from helpers.course import check_profile
 
     rows = grading.grade(paths, check_profile(profile), timeout)
     grading.print_table(rows, to_stderr=json == "-")
@@ -107,7 +93,6 @@ def fetch(
 ) -> None:
     """모델과 데이터를 미리 받습니다."""
     from helpers import resources
-    from helpers.course import set_offline
 
     set_offline(False)
     for name in names or []:
@@ -119,8 +104,6 @@ def fetch(
             print(f"    {entry.description}\n    {place}")
 
 
-@app.command()
-@with_options(Settings)
 def pretrain(
     corpus: Annotated[
         list[Path],
@@ -130,13 +113,19 @@ def pretrain(
     **settings,
 ) -> None:
     """텍스트로 BERT를 사전학습합니다."""
-    from helpers.course import be_quiet, profile_name, set_offline
     from helpers.korean_pretraining.train import pretrain as run_pretraining
     from helpers.korean_pretraining.trainer import PrintLog
 
     set_offline(profile_name() != "full")
-    be_quiet(profile_name())
+    be_quiet()
     run_pretraining(corpus, output, callbacks=[PrintLog()], **settings)
+
+
+# The fields of Settings are its options, where it says `**settings`.
+own = list(inspect.signature(pretrain).parameters.values())[:-1]
+options = inspect.signature(Settings).parameters.values()
+pretrain.__signature__ = inspect.Signature([*own, *options])
+app.command()(pretrain)
 
 
 @app.command()
@@ -154,28 +143,21 @@ def chat(
     ] = None,
 ) -> None:
     """질문을 한 줄씩 읽고 답합니다. Ctrl-D나 Ctrl-C로 끝냅니다."""
-    from helpers.course import be_quiet, profile_name
-    from helpers.similarity_chatbot import (
-        SimilarityChatbot,
-        course_chatbot,
-        load_sentence_encoder,
-        read_table,
-        talk,
-    )
+    from helpers import similarity_chatbot as lesson
 
-    be_quiet(profile_name())
-    rows = read_table(questions, "question", "answer") if questions else []
+    be_quiet()
+    rows = lesson.read_table(questions, "question", "answer") if questions else []
     texts = [[row[column] for row in rows] for column in ("question", "answer")]
-    sentence_encoder = load_sentence_encoder(encoder)
+    sentence_encoder = lesson.load_sentence_encoder(encoder)
     if not rows or threshold is None:
-        course = course_chatbot(sentence_encoder)
+        course = lesson.course_chatbot(sentence_encoder)
         threshold = course.threshold if threshold is None else threshold
         ask_from = course.ask_from if ask_from is None else ask_from
     # A chatbot of one's own has the course's thresholds, unless they are given: there are no
     # queries to learn from.
-    chatbot = SimilarityChatbot(*texts, sentence_encoder) if rows else course
+    chatbot = lesson.SimilarityChatbot(*texts, sentence_encoder) if rows else course
     chatbot.threshold, chatbot.ask_from = threshold, ask_from
-    talk(chatbot)
+    lesson.talk(chatbot)
 
 
 @app.command()
@@ -184,9 +166,7 @@ def export(
     output: Annotated[Path, typer.Option(help="ONNX 파일과 토크나이저를 쓸 폴더입니다.")],
 ) -> None:
     """브라우저의 transformers.js가 읽는 ONNX 파일(fp32와 int8)을 씁니다."""
-    from helpers.course import be_quiet, profile_name
-
-    be_quiet(profile_name())
+    be_quiet()
     try:
         from helpers.export import export as export_model
     except ModuleNotFoundError as error:

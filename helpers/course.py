@@ -201,7 +201,7 @@ def set_offline(offline: bool) -> None:
                 setattr(sys.modules[module], name, offline)
 
 
-def be_quiet(profile: str) -> None:
+def be_quiet(profile: str | None = None) -> None:
     """Keep progress bars and library chatter out of the notebook; `full` keeps download bars."""
     import datasets
     import transformers
@@ -211,7 +211,7 @@ def be_quiet(profile: str) -> None:
     transformers.logging.disable_progress_bar()
     datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    if profile != "full":
+    if (profile or profile_name()) != "full":
         disable_progress_bars()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     for category in (DeprecationWarning, FutureWarning):

@@ -20,24 +20,12 @@ Line = tuple[str, str, str]  # status, finding, what to do (empty if OK)
 
 def examine() -> list[Line]:
     """Every check of this machine: versions, device, profile, fonts, files, memory, disk."""
-    return [
-        python_version(),
-        *package_versions(),
-        *profile_and_device(),
-        korean_font(),
-        embedded_files(),
-        free_memory(),
-        free_disk(),
-    ]
-
-
-def python_version() -> Line:
-    """An older Python than the course needs never comes this far: `__main__` stops it."""
-    return OK, f"Python {platform.python_version()}, {platform.system()} {platform.machine()}", ""
+    return [*package_versions(), *profile_and_device(), *files_and_room()]
 
 
 def package_versions() -> Iterator[Line]:
-    """One line a package the course asks for: in range, as tested, or missing."""
+    """A line for Python (`__main__` stops an older one), and one a package the course asks for."""
+    yield OK, f"Python {platform.python_version()}, {platform.system()} {platform.machine()}", ""
     pins = colab.pinned_versions()
     project = colab.project()
     extras = project["optional-dependencies"]
@@ -80,15 +68,16 @@ def profile_and_device() -> Iterator[Line]:
         yield OK, f"장치(device) cpu, 스레드 {torch.get_num_threads()}개", ""
 
 
-def korean_font() -> Line:
+def files_and_room() -> Iterator[Line]:
+    import psutil
+
+    from helpers import resources
+
     font = course.use_korean_font()
     if font is None:
-        return WARN, "한글 글꼴 없음", f"`{PIP} koreanize-matplotlib`을 실행하십시오."
-    return OK, f"한글 글꼴 {font}", ""
-
-
-def embedded_files() -> Line:
-    from helpers import resources
+        yield WARN, "한글 글꼴 없음", f"`{PIP} koreanize-matplotlib`을 실행하십시오."
+    else:
+        yield OK, f"한글 글꼴 {font}", ""
 
     changed = resources.changed_files()
     if changed:
@@ -96,34 +85,25 @@ def embedded_files() -> Line:
             f"다른 파일: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}. "
             "`git checkout -- data`로 되돌리거나 저장소를 다시 받으십시오."
         )
-        return FAIL, f"내장 파일 {len(changed)}개가 data/{resources.SUMS}와 다름", advice
-    return OK, f"내장 파일 {len(resources.read_sums())}개의 sha256", ""
-
-
-def free_memory() -> Line:
-    import psutil
+        yield FAIL, f"내장 파일 {len(changed)}개가 data/{resources.SUMS}와 다름", advice
+    else:
+        yield OK, f"내장 파일 {len(resources.read_sums())}개의 sha256", ""
 
     free = psutil.virtual_memory().available / GIB
-    found = f"남은 메모리 {free:.1f} GiB"
-    if free < 3:
-        return WARN, found, "다른 프로그램을 닫아 3 GiB 이상을 비우십시오."
-    return OK, found, ""
+    advice = "다른 프로그램을 닫아 3 GiB 이상을 비우십시오." if free < 3 else ""
+    yield WARN if advice else OK, f"남은 메모리 {free:.1f} GiB", advice
 
-
-def free_disk() -> Line:
     free = shutil.disk_usage(ROOT).free / GIB
     found = f"남은 디스크 {free:.1f} GiB"
     if not os.access(ROOT, os.W_OK):
-        return (
-            FAIL,
-            f"{ROOT}에 쓸 수 없음",
-            "저장소를 자신의 폴더에 복사하여 그곳에서 실행하십시오.",
-        )
-    if free < 1:
-        return FAIL, found, "디스크에서 5 GiB 이상을 비우십시오."
-    if free < 5:
-        return WARN, found, "full 프로필의 데이터를 받으려면 5 GiB 이상을 비우십시오."
-    return OK, found, ""
+        advice = "저장소를 자신의 폴더에 복사하여 그곳에서 실행하십시오."
+        yield FAIL, f"{ROOT}에 쓸 수 없음", advice
+    elif free < 1:
+        yield FAIL, found, "디스크에서 5 GiB 이상을 비우십시오."
+    elif free < 5:
+        yield WARN, found, "full 프로필의 데이터를 받으려면 5 GiB 이상을 비우십시오."
+    else:
+        yield OK, found, ""
 
 
 def report(lines: list[Line]) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from helpers.course import be_quiet, device_name, profile_name
+
 evaluate = typer.Typer(no_args_is_help=True, help="수업의 결과를 자신의 파일로 잽니다.")
 
 
@@ -23,10 +25,9 @@ def evaluate_similarity_chatbot(
     pooling: Annotated[str, typer.Option(help="mean, cls, pooler 가운데 하나입니다.")] = "mean",
 ) -> None:
     """맞는 질문을 얼마나 찾는지 재어 JSON 한 줄로 씁니다."""
-    from helpers.course import be_quiet, profile_name
     from helpers.similarity_chatbot import evaluate_retrieval, load_sentence_encoder
 
-    be_quiet(profile_name())
+    be_quiet()
     result = evaluate_retrieval(questions, queries, load_sentence_encoder(encoder, pooling))
     print(json.dumps(result))
 
@@ -54,11 +55,10 @@ def evaluate_mask_attack(
     seed: int = 0,
 ) -> None:
     """감성 분류기를 학습하고 공격하여 방법마다 JSON 한 줄로 씁니다."""
-    from helpers.course import be_quiet, profile_name
     from helpers.mask_attack.evaluate import evaluate as evaluate_attacks
     from helpers.similarity_chatbot import load_sentence_encoder
 
-    be_quiet(profile_name())
+    be_quiet()
     for row in evaluate_attacks(
         train,
         test,
@@ -87,11 +87,10 @@ def evaluate_korean_pretraining(
     """가린 토큰을 얼마나 맞히는지 재어 JSON 한 줄로 씁니다."""
     from transformers import BertForMaskedLM
 
-    from helpers.course import be_quiet, device_name, profile_name
     from helpers.korean_pretraining.evaluate import masked_accuracy
     from helpers.resources import load_model, load_tokenizer
 
-    be_quiet(profile_name())
+    be_quiet()
     result = masked_accuracy(
         load_model(BertForMaskedLM, model).to(device_name(profile_name())),
         load_tokenizer(model),
@@ -120,11 +119,10 @@ def evaluate_entity_bert(
     output: Annotated[Path | None, typer.Option(help="배운 모델을 저장할 폴더입니다.")] = None,
 ) -> None:
     """관계 추출을 배우고 재어(micro F1, AUPRC) JSON 한 줄로 씁니다."""
-    from helpers.course import be_quiet, profile_name
     from helpers.entity_bert.evaluate import evaluate as evaluate_relations
     from helpers.entity_bert.train import ProgressBar, Settings
 
-    be_quiet(profile_name())
+    be_quiet()
     result = evaluate_relations(
         train,
         test,
@@ -169,12 +167,11 @@ def evaluate_finetuning(
     changes = {
         name: value for name, value in locals().items() if name in names and value is not None
     }
-    from helpers.course import be_quiet, profile_name
     from helpers.entity_bert.train import ProgressBar
     from helpers.finetuning.evaluate import evaluate as evaluate_tasks
     from helpers.finetuning.evaluate import task_files
 
-    be_quiet(profile_name())
+    be_quiet()
     row, refused = evaluate_tasks(
         task_files(task, train),
         task_files(task, test),

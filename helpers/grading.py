@@ -7,9 +7,7 @@ import json
 import os
 import pkgutil
 import re
-import sys
 import tempfile
-from collections.abc import Container
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +20,8 @@ from tqdm import tqdm
 from helpers import ROOT, CourseError, exercises
 from helpers.disk import why
 from helpers.exercises import GRADING, RESULT, Exercise
+from helpers.notebooks import errors_of, print_rows
+from helpers.text import check_text, cut
 
 STATUSES = {"correct": "right", "wrong": "wrong", "untouched": "untouched"}
 NOT_RUN = "not run"
@@ -98,21 +98,21 @@ def execute(notebook, folder: str, profile: str, timeout: float) -> dict[int, st
     """
     fatal: dict[int, str] = {}
     for _ in range(1 + RESTARTS):
-        failures, stopped = execute_once(notebook, folder, profile, timeout, fatal)
-        if not stopped:
+        known = len(fatal)
+        failures = execute_once(notebook, folder, profile, timeout, fatal)
+        if len(fatal) == known:
             break
-        fatal |= stopped
     return failures | fatal
 
 
 def execute_once(
-    notebook, folder: str, profile: str, timeout: float, left_out: Container[int]
-) -> tuple[dict[int, str], dict[int, str]]:
-    """Run all cells but some: what failed, and what failed so that the run had to stop there."""
+    notebook, folder: str, profile: str, timeout: float, fatal: dict[int, str]
+) -> dict[int, str]:
+    """Run all but the fatal cells, return what failed. A new fatal cell is added and ends it."""
     cells = [
         (number, cell)
         for number, cell in enumerate(notebook.cells, start=1)
-        if cell.cell_type == "code" and number not in left_out
+        if cell.cell_type == "code" and number not in fatal
     ]
     for _, cell in cells:
         cell.outputs = []  # below, only what is computed now
@@ -135,15 +135,14 @@ def execute_once(
             try:
                 client.execute_cell(cell, number - 1)
             except CellTimeoutError:
-                return failures, {
-                    number: f"{number}번째 셀이 {timeout:g}초 안에 끝나지 않았습니다."
-                }
+                fatal[number] = f"{number}번째 셀이 {timeout:g}초 안에 끝나지 않았습니다."
             except DeadKernelError:
-                return failures, {number: f"{number}번째 셀에서 커널(kernel)이 죽었습니다."}
-            for output in cell.get("outputs", []):
-                if output.output_type == "error":
-                    failures[number] = f"{number}번째 셀에서 {output.ename}: {output.evalue}"
-    return failures, {}
+                fatal[number] = f"{number}번째 셀에서 커널(kernel)이 죽었습니다."
+            if number in fatal:
+                break
+            for output in errors_of(cell):
+                failures[number] = f"{number}번째 셀에서 {output.ename}: {output.evalue}"
+    return failures
 
 
 def recorded(notebook) -> dict[str, tuple[str, str]]:
@@ -172,8 +171,7 @@ def why_not_run(notebook, name: str, failures: dict[int, str]) -> str:
 
 def one_line(text: str) -> str:
     """Without line breaks and half characters, at most 400 letters: a message may be anything."""
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
-    return text if len(text) <= 400 else f"{text[:399]}…"
+    return cut(" ".join(check_text(text).split()), 400)
 
 
 def write_json(rows: list[Row], target: str) -> None:
@@ -193,14 +191,6 @@ def write_json(rows: list[Row], target: str) -> None:
 
 def print_table(rows: list[Row], *, to_stderr: bool) -> None:
     """One table: notebook, exercise, status, message."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for title in ("노트북(notebook)", "연습(exercise)", "채점(status)", "메시지(message)"):
-        table.add_column(title, overflow="fold")  # to the last letter
-    for row in rows:
-        cells = row.notebook, row.exercise, KOREAN[row.status], row.message
-        table.add_row(*map(Text, cells))  # no markup: a message may contain [/SUB]
-    Console(file=sys.stderr if to_stderr else sys.stdout).print(table)
+    titles = ("노트북(notebook)", "연습(exercise)", "채점(status)", "메시지(message)")
+    cells = ((row.notebook, row.exercise, KOREAN[row.status], row.message) for row in rows)
+    print_rows(titles, cells, to_stderr)

@@ -4,7 +4,9 @@ import asyncio
 import os
 import re
 import signal
+import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbclient.util import run_sync
 from nbconvert import HTMLExporter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from helpers import ROOT, CourseError
@@ -72,18 +77,12 @@ def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool)
         f"'{output}'에는 다른 실행이 쓰고 있습니다. 그 실행이 끝나기를 기다리거나 "
         "--output으로 다른 폴더를 주십시오.",
     )
-    with lock:
-        return run_each(paths, profile, output, in_place)
-
-
-def run_each(paths: list[Path], profile: str, output: Path, in_place: bool) -> list[Run]:
-    """`run_notebooks` in a folder that is locked already."""
     notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
     if in_place:
         for notebook in notebooks.values():
             set_colab_cell(notebook)
     runs = []
-    with tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values())) as bar:
+    with lock, tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values())) as bar:
         for path, notebook in notebooks.items():
             bar.set_description(path.stem)
             done = bar.n + len(notebook.cells)
@@ -128,24 +127,19 @@ def execute(notebook, folder: Path, profile: str, bar: tqdm) -> str | None:
     try:
         client.execute(env={**os.environ, "COURSE_PROFILE": profile})
     except CellExecutionError as error:
-        return f"{failed_cell(notebook)}번째 셀에서 {error.ename}: {error.evalue}"
+        cell = 1 + next(n for n, cell in enumerate(notebook.cells) if errors_of(cell))
+        return f"{cell}번째 셀에서 {error.ename}: {error.evalue}"
     except KeyboardInterrupt:
-        run_sync(client.km.shutdown_kernel)(
-            now=True
-        )  # a kernel asked politely would print its grief
+        run_sync(client.km.shutdown_kernel)(now=True)  # asked politely it would print its grief
         raise
     except DeadKernelError:
         return "커널(kernel)이 죽었습니다. 메모리가 모자랐을 수 있습니다."
     return None
 
 
-def failed_cell(notebook) -> int:
-    """The number, counted from 1, of the cell whose output is an error."""
-    return next(
-        number
-        for number, cell in enumerate(notebook.cells, start=1)
-        if any(output.output_type == "error" for output in cell.get("outputs", []))
-    )
+def errors_of(cell) -> list:
+    """The outputs of a cell that are errors."""
+    return [output for output in cell.get("outputs", []) if output.output_type == "error"]
 
 
 def headline(notebook) -> str:
@@ -185,15 +179,19 @@ def normalised(notebook):
 
 def print_table(runs: list[Run]) -> None:
     """One table: lesson, time, headline result."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("수업(lesson)", "시간(time)")
-    table.add_column("결과(result)", overflow="fold")  # to the last letter
+    rows = []
     for run in runs:
         minutes, seconds = divmod(round(run.seconds), 60)
         result = f"실패: {run.error}" if run.error else run.headline
-        # No markup: what a cell raised may contain [/SUB].
-        table.add_row(run.lesson, f"{minutes}:{seconds:02d}", Text(result))
-    Console().print(table)
+        rows.append((run.lesson, f"{minutes}:{seconds:02d}", result))
+    print_rows(("수업(lesson)", "시간(time)", "결과(result)"), rows)
+
+
+def print_rows(titles: Iterable[str], rows: Iterable[Iterable[str]], to_stderr=False) -> None:
+    """Print a table with every cell to its last letter."""
+    table = Table()
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # no markup: what a cell raised may contain [/SUB]
+    Console(file=sys.stderr if to_stderr else sys.stdout).print(table)

@@ -9,8 +9,6 @@ from typing import Any
 from helpers import CourseError
 from helpers.disk import why
 
-QUOTED = 60  # characters of a text that an error repeats
-
 
 @functools.cache
 def analyzer() -> Any:
@@ -36,14 +34,19 @@ def check_text(text: Any, most: int | None = None) -> str:
     return text.encode(errors="replace").decode()
 
 
+def cut(text: str, limit: int) -> str:
+    """cut("가나다라", 3) -> "가나…"."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def quoted(text: str) -> str:
     """quoted("가" * 100_000) -> "'가가…'": a text as an error message repeats it."""
-    return repr(text if len(text) <= QUOTED else text[: QUOTED - 1] + "…")
+    return repr(cut(text, 60))
 
 
 def escape(text: str) -> str:
     """escape("<b>\\ud800") -> "&lt;b&gt;?": a text as HTML that can be sent to a browser."""
-    return html.escape(text.encode(errors="replace").decode())
+    return html.escape(check_text(text))
 
 
 def check_path(path: Any) -> Path:

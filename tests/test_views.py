@@ -18,13 +18,15 @@ def close_figures():
 
 
 def test_tokens_read_well_without_html():
-    view = tokens.show_tokens(["[CLS]", "한국", "##어"], ids=[2, 812, 95], marks={1: "나라"})
+    view = tokens.show_tokens(
+        ["[CLS]", "한국", "##어"], ids=[2, 812, 95], marks=[None, "나라", None]
+    )
     assert repr(view) == "[CLS]/2 한국/812<나라> ##어/95"
     assert repr(tokens.show_tokens(["가", "나"])) == "가 나"
 
 
 def test_tokens_are_escaped():
-    view = tokens.show_tokens(["<script>", "&"], marks={0: "<b>"})
+    view = tokens.show_tokens(["<script>", "&"], marks=["<b>", None])
     html = view._repr_html_()
     assert "<script>" not in html and "<b>" not in html
     assert "&lt;script&gt;" in html and "&amp;" in html and "&lt;b&gt;" in html
@@ -138,7 +140,7 @@ def test_a_click_hides_a_word_and_shows_what_models_put_there():
     assert explorer.text == "이순신은 [MASK] 무신이다." and set(asked) == {explorer.text}
     assert "75.0%" in shown.value and "나&lt;" in shown.value
     assert "<b>가</b>" in shown.value and "&lt;b&gt;" in shown.value  # ours, and the token's
-    assert "width:75%" in shown.value
+    assert "width:6.75em" in shown.value
     words_of(explorer)["무신이다."].value = True
     assert explorer.text == "이순신은 [MASK] [MASK]."
     words_of(explorer)["조선"].value = False

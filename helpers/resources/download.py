@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +77,22 @@ def fetch(name: str) -> Path:
         with _alone(name):
             if not resource.url.startswith("hub:"):
                 return _download(resource)
-            return _hub_text(resource) if resource.kind == "text" else _hub_table(resource)
+            text = resource.kind == "text"
+            target = cache_folder() / (f"{name}.txt" if text else name)
+            if not target.exists():
+                files = _hub_parquet(resource)
+                with _whole(target) as part:
+                    (_write_text if text else _write_table)(files, part)
+            return target
 
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Let one process at a time build this resource in the cache; the next finds it finished."""
     lock = FileLock(cache_folder() / f".{name}.lock")
-    try:
+    with suppress(OSError):  # no writing there: what lies there is read, or its writer complains
         cache_folder().mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except OSError:  # no writing there: what lies there is read, or its writer complains
-        yield
-        return
     try:
         yield
     finally:
@@ -104,15 +107,14 @@ def cache_folder() -> Path:
 def _download(resource: Resource) -> Path:
     pooch.get_logger().setLevel("ERROR")
     try:
-        return Path(
-            pooch.retrieve(
-                resource.url,
-                f"sha256:{resource.sha256}",
-                fname=f"{resource.name}{Path(resource.url).suffix}",
-                path=cache_folder(),
-                downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
-            )
+        file = pooch.retrieve(
+            resource.url,
+            f"sha256:{resource.sha256}",
+            fname=f"{resource.name}{Path(resource.url).suffix}",
+            path=cache_folder(),
+            downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
         )
+        return Path(file)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise NoNetwork(resource.name) from error
     except requests.HTTPError as error:
@@ -129,67 +131,52 @@ def _download(resource: Resource) -> Path:
     )
 
 
-def _hub_text(resource: Resource) -> Path:
+def _write_text(files: list[Path], target: Path) -> None:
     """Write a hub data set of articles as one text file: sentence a line, blank line between."""
-    import datasets
-
-    target = cache_folder() / f"{resource.name}.txt"
-    if target.exists():
-        return target
-    files = [str(path) for path in _hub_parquet(resource)]
-    rows = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
-    with _whole(target) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        for row in tqdm(rows, desc=resource.name, leave=False):
+    with target.open("w", encoding="utf-8", newline="\n") as file:
+        for row in tqdm(_rows(files), desc=target.stem, leave=False):
             sentences = split_sentences(row["text"])
             if len(sentences) > 1:
                 file.write("\n".join(sentences) + "\n\n")
-    return target
 
 
-def _hub_table(resource: Resource) -> Path:
+def _write_table(files: list[Path], target: Path) -> None:
     """Write a hub data set as a folder of JSON lists, one a split: train.json, test.json ...
 
     Numbers of classes become their names. Without a test split the validation split is the test.
     """
+    splits: dict[str, list[Path]] = {}
+    for file in files:  # train-00000-of-00001.parquet
+        splits.setdefault(file.name.split("-")[0], []).append(file)
+    if "test" not in splits:
+        splits["test"] = splits.pop("validation")
+    target.mkdir()
+    for split, paths in splits.items():
+        rows = _rows(paths)
+        table = [{c: _named(rows.features[c], value) for c, value in row.items()} for row in rows]
+        with (target / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
+            json.dump(table, file, ensure_ascii=False)
+
+
+def _rows(files: list[Path]) -> Any:
+    """The rows of parquet files, streamed: no second copy in the cache of datasets."""
     import datasets
 
-    target = cache_folder() / resource.name
-    if target.exists():
-        return target
-    files: dict[str, list[str]] = {}
-    for path in _hub_parquet(resource):  # train-00000-of-00001.parquet
-        files.setdefault(path.name.split("-")[0], []).append(str(path))
-    if "test" not in files:
-        files["test"] = files.pop("validation")
-    with _whole(target) as part:
-        part.mkdir()
-        for split, paths in files.items():  # streaming: no second copy in the cache of datasets
-            rows = datasets.load_dataset("parquet", data_files=paths, split="train", streaming=True)
-            features = rows.features
-            table = [{c: _named(features[c], value) for c, value in row.items()} for row in rows]
-            with (part / f"{split}.json").open("w", encoding="utf-8", newline="\n") as file:
-                json.dump(table, file, ensure_ascii=False)
-    return target
+    names = [str(file) for file in files]
+    return datasets.load_dataset("parquet", data_files=names, split="train", streaming=True)
 
 
 @contextmanager
 def _whole(target: Path) -> Iterator[Path]:
     """Give a path to write to that becomes `target` at the end, and vanishes after an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    _remove(part)  # a process that was killed left it
+    folder = target.with_name(target.name + ".part")
+    shutil.rmtree(folder, ignore_errors=True)  # a process that was killed left it
+    folder.mkdir(parents=True)
     try:
-        yield part
-        part.replace(target)
+        yield folder / target.name
+        (folder / target.name).replace(target)
     finally:
-        _remove(part)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _named(feature: Any, value: Any) -> Any:

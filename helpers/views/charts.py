@@ -182,8 +182,8 @@ class LiveLoss(TrainerCallback):
     Give it to a Trainer (`callbacks=[LiveLoss()]`), or call `update(100, loss=6.2)` yourself.
     """
 
-    def __init__(self, keys: Sequence[str] = ("loss", "eval_loss"), ylabel: str = "손실(loss)"):
-        self.keys, self.ylabel = keys, ylabel
+    def __init__(self, keys: Sequence[str] = ("loss", "eval_loss")):
+        self.keys = keys
         self.points: dict[str, tuple[list[float], list[float]]] = {}
         self._handle = None
 
@@ -193,7 +193,7 @@ class LiveLoss(TrainerCallback):
             x, y = self.points.setdefault(name, ([], []))
             x.append(step)
             y.append(value)
-        figure = lines(self.points, "스텝(step)", self.ylabel).figure
+        figure = lines(self.points, "스텝(step)", "손실(loss)").figure
         plt.close(figure)  # else the notebook would show it a second time
         if self._handle is None:
             self._handle = display(figure, display_id=True)

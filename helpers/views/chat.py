@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 
-from helpers.text import escape
+from helpers.text import cut, escape
 from helpers.views.window import Window
 
 LIMIT = 300  # characters of a message that are shown
@@ -134,13 +134,16 @@ class ChatWindow(Window):
         return self._ask if zone == ASK else self._unknown, f"가장 가까운 질문: {source}"
 
     def _draw(self, _change: Any = None) -> None:
+        def shown(text: str) -> str:
+            return escape(cut(text, LIMIT))
+
         boxes = []
         for query, candidates, chosen in self.turns:
             answer, source = self.reply(candidates, chosen)
             boxes.append(
-                f'<div style="{BUBBLE}align-self:flex-end;background:#dbeafe">{clip(query)}</div>'
-                f'<div style="{BUBBLE}align-self:flex-start;background:#f3f4f6">{clip(answer)}'
-                f'<br><small style="color:#6b7280">{clip(source)}</small></div>'
+                f'<div style="{BUBBLE}align-self:flex-end;background:#dbeafe">{shown(query)}</div>'
+                f'<div style="{BUBBLE}align-self:flex-start;background:#f3f4f6">{shown(answer)}'
+                f'<br><small style="color:#6b7280">{shown(source)}</small></div>'
             )
         # Columns in reverse keep the newest message in sight.
         self._shown.value = (
@@ -157,18 +160,8 @@ class ChatWindow(Window):
             button.layout.display = None if offered else "none"
         rows = "".join(
             f"<tr><td>{number}</td><td>{candidate.score:.3f}</td>"
-            f'<td style="padding:0 12px">{clip(candidate.question)}</td>'
-            f"<td>{clip(candidate.answer)}</td></tr>"
+            f'<td style="padding:0 12px">{shown(candidate.question)}</td>'
+            f"<td>{shown(candidate.answer)}</td></tr>"
             for number, candidate in enumerate(candidates, start=1)
         )
         self._table.value = f"<table>{rows}</table>" if rows else "아직 질문이 없습니다."
-
-
-def clip(text: str) -> str:
-    """Escape a text for HTML, cut to LIMIT characters."""
-    return escape(cut(text, LIMIT))
-
-
-def cut(text: str, limit: int) -> str:
-    """cut("가나다라", 3) -> "가나…"."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"

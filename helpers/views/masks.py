@@ -6,10 +6,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from helpers.text import escape
-from helpers.views.tokens import COLOURS
-from helpers.views.window import Window, text_box
+from helpers.views.window import Window, bars, text_box
 
 LIMIT = 200
+MASK = "[MASK]"
 
 
 class MaskExplorer(Window):
@@ -17,17 +17,15 @@ class MaskExplorer(Window):
 
     models: name -> function that takes the text with its masks and gives, for every mask in order,
     (token, probability) pairs; the models stand side by side. An exception of a model is shown as
-    its text. mask: what stands in the text for a hidden word; it may be typed, too. All text is
-    escaped. Only the first LIMIT characters count.
+    its text. A mask may be typed, too. All text is escaped. Only the first LIMIT characters count.
     """
 
     def __init__(
         self,
         models: Mapping[str, Callable[[str], Sequence[Sequence[tuple[str, float]]]]],
         text: str = "",
-        mask: str = "[MASK]",
     ):
-        self._models, self._mask = models, mask
+        self._models = models
         self._typed = text_box(text)
         self._typed.value = self._typed.value[:LIMIT]
         self._words = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
@@ -43,7 +41,7 @@ class MaskExplorer(Window):
         for button in self._words.children:
             word = button.description
             tail = word[len(word.rstrip(".,!?~…")) :]
-            words.append(self._mask + tail if button.value and self._mask not in word else word)
+            words.append(MASK + tail if button.value and MASK not in word else word)
         return " ".join(words)
 
     def _split(self, _change: Any = None) -> None:
@@ -51,7 +49,7 @@ class MaskExplorer(Window):
         before = [(button.description, button.value) for button in self._words.children]
         buttons = []
         for place, word in enumerate(self._typed.value[:LIMIT].split()):
-            hidden = self._mask in word or (before[place : place + 1] == [(word, True)])
+            hidden = MASK in word or (before[place : place + 1] == [(word, True)])
             button = widgets.ToggleButton(
                 value=hidden, description=word, layout=widgets.Layout(width="auto")
             )
@@ -62,16 +60,15 @@ class MaskExplorer(Window):
 
     def _draw(self, _change: Any = None) -> None:
         text = self.text
-        if self._mask not in text:
+        if MASK not in text:
             self._shown.value = "낱말을 눌러 가리십시오."
             return
         columns = []
-        for number, (name, fill) in enumerate(self._models.items()):
+        for name, fill in self._models.items():
             try:
                 body = "".join(
-                    f"<p>{place}. "
-                    f"{escape(self._mask)}</p>{bars(masks, COLOURS[number % len(COLOURS)])}"
-                    for place, masks in enumerate(fill(text), start=1)
+                    f"<p>{place}. {MASK}</p>{bars(pairs, 6)}"
+                    for place, pairs in enumerate(fill(text), start=1)
                 )
             except Exception as error:  # whatever a model says about the text is for its reader
                 body = escape(str(error))
@@ -80,15 +77,3 @@ class MaskExplorer(Window):
             )
         sentence = f'<div style="font-family:monospace">{escape(text)}</div>'
         self._shown.value = f'{sentence}<div style="display:flex">{"".join(columns)}</div>'
-
-
-def bars(pairs: Sequence[tuple[str, float]], colour: str) -> str:
-    """bars([("조선", 0.9)], "#dbeafe") -> HTML: one row a token, as long as its probability."""
-    rows = [
-        f'<div style="display:flex"><span style="width:6em">{escape(token)}</span>'
-        f'<span style="width:9em"><span style="display:inline-block;background:{colour};'
-        f'border:1px solid #9ca3af;width:{max(1, round(100 * probability))}%">&nbsp;</span></span>'
-        f"<span>{probability:.1%}</span></div>"
-        for token, probability in pairs
-    ]
-    return "".join(rows)

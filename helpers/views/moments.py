@@ -6,9 +6,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from helpers.text import escape
-from helpers.views.masks import bars
-from helpers.views.tokens import COLOURS
-from helpers.views.window import Window
+from helpers.views.window import Window, bars
 
 BESIDE = 3  # prompts in a row
 
@@ -37,7 +35,7 @@ class MomentExplorer(Window):
     def _draw(self, _change: Any = None) -> None:
         answers = self._moments[self._moment.value]["answers"]
         boxes = "".join(
-            f'<div style="min-width:18em"><b>{escape(prompt)}</b>{bars(pairs, COLOURS[0])}</div>'
+            f'<div style="min-width:18em"><b>{escape(prompt)}</b>{bars(pairs, 6)}</div>'
             for prompt, pairs in zip(self._prompts, answers, strict=True)
         )
         self._shown.value = (

@@ -9,9 +9,9 @@ import ipywidgets as widgets
 from helpers import CourseError
 from helpers.text import escape
 from helpers.views.tokens import COLOURS
-from helpers.views.window import Window, bar, text_box
+from helpers.views.window import Window, bars, text_box
 
-LIMIT = 150
+LIMIT, TOP = 150, 5
 ROLES = {"주어(subject)": COLOURS[0], "목적어(object)": COLOURS[1]}
 HALF_DONE = "#9ca3af"  # the first letter is clicked, the last is still to come
 Span = tuple[int, int]
@@ -21,17 +21,17 @@ class RelationExplorer(Window):
     """RelationExplorer(lambda sentence, subject, object: {"per:title": 0.9}, "이순신은 무신이다.")
 
     relations: sentence and two (first, last) characters -> {relation: probability}; called as soon
-    as both entities are marked. An entity is marked by clicking its first and its last letter, so
-    that a particle can be left out. A CourseError is shown as its sentence. All text is escaped.
+    as both entities are marked, and the TOP best are shown. An entity is marked by clicking its
+    first and last letter, so that a particle can be left out. A CourseError is shown as its
+    sentence. All text is escaped.
     """
 
     def __init__(
         self,
         relations: Callable[[str, Span, Span], Mapping[str, float]],
         text: str = "",
-        top: int = 5,
     ):
-        self._relations, self._top = relations, top
+        self._relations = relations
         self._typed = text_box(text)
         self._role = widgets.ToggleButtons(options=list(ROLES))
         # One button a letter: plain widgets know no text selection, and these work everywhere.
@@ -94,22 +94,18 @@ class RelationExplorer(Window):
         lines = []
         if len(self._typed.value) > LIMIT:
             lines.append(f"앞의 {LIMIT}자만 봅니다. 문장을 줄이십시오.")
-        for role, (first, last) in sorted(
-            self._spans.items(), key=lambda s: list(ROLES).index(s[0])
-        ):
+        for role in [role for role in ROLES if role in self._spans]:
+            first, last = self._spans[role]
             lines.append(f"{role}: <b>{escape(self._text[first : last + 1])}</b>")
         if self._half is not None:
             lines.append(f"{self._role.value}의 마지막 글자를 누르십시오(한 글자면 같은 글자).")
         elif len(self._spans) < len(ROLES):
             lines.append(f"{self._role.value}의 첫 글자를 누르십시오.")
         else:
-            lines += self._bars(*(self._spans[role] for role in ROLES))
+            try:
+                relations = self._relations(self._text, *(self._spans[role] for role in ROLES))
+                best = sorted(relations.items(), key=lambda item: -item[1])[:TOP]
+                lines.append(bars(best, 15))
+            except CourseError as error:
+                lines.append(escape(str(error)))
         return "".join(f"<div>{line}</div>" for line in lines)
-
-    def _bars(self, subject: Span, object: Span) -> list[str]:
-        try:
-            relations = self._relations(self._text, subject, object)
-        except CourseError as error:
-            return [escape(str(error))]
-        best = sorted(relations.items(), key=lambda item: -item[1])[: self._top]
-        return [bar(name, share, f"{share:.1%}", 15) for name, share in best]

@@ -7,10 +7,9 @@ import ipywidgets as widgets
 from helpers import CourseError
 from helpers.text import escape
 from helpers.views.tokens import COLOURS
-from helpers.views.window import Window, bar, text_box
+from helpers.views.window import Window, bar, bars, text_box
 
 LIMIT = 1000  # characters
-HIGHEST = 5.0
 Span = tuple[int, int]
 
 
@@ -34,27 +33,23 @@ class TaskExplorer(Window):
         question: str = "",
         other: str = "",
     ):
-        self._text = text_box(text, "글을 입력하십시오", widgets.Textarea)
-        self._question = text_box(question, "글에 대한 질문")
-        self._other = text_box(other, "견줄 다른 문장")
+        text = text_box(text, "글을 입력하십시오", widgets.Textarea)
+        question = text_box(question, "글에 대한 질문")
+        other = text_box(other, "견줄 다른 문장")
+
+        def meter(score: float) -> str:
+            return bar("0 ~ 5", score / 5, f"{score:.1f}", 8)
+
         self._parts = [  # title, function, the boxes it reads
-            ("감성(sentiment)", lambda t: _bars(sentiment(t)), [self._text]),
-            ("개체명(entities)", lambda t: _coloured(t, entities(t)), [self._text]),
-            (
-                "독해(reading)",
-                lambda q, t: _answer(t, reading(q, t)),
-                [self._question, self._text],
-            ),
-            (
-                "유사도(similarity)",
-                lambda t, o: _meter(similarity(t, o)),
-                [self._text, self._other],
-            ),
+            ("감성(sentiment)", lambda t: bars(sentiment(t).items(), 8), [text]),
+            ("개체명(entities)", lambda t: _coloured(t, entities(t)), [text]),
+            ("독해(reading)", lambda q, t: _answer(t, reading(q, t)), [question, text]),
+            ("유사도(similarity)", lambda t, o: meter(similarity(t, o)), [text, other]),
         ]
         self._shown = [widgets.HTML() for _ in self._parts]
-        for box in (self._text, self._question, self._other):
+        for box in (text, question, other):
             box.observe(self._draw, names="value")
-        super().__init__([self._text, self._question, self._other, *self._shown])
+        super().__init__([text, question, other, *self._shown])
         self._draw()
 
     def _draw(self, change: dict | None = None) -> None:
@@ -75,14 +70,6 @@ class TaskExplorer(Window):
             return answer(*texts)
         except CourseError as error:
             return escape(str(error))
-
-
-def _bars(probabilities: Mapping[str, float]) -> str:
-    return "".join(bar(name, share, f"{share:.1%}", 8) for name, share in probabilities.items())
-
-
-def _meter(score: float) -> str:
-    return bar(f"0 ~ {HIGHEST:g}", score / HIGHEST, f"{score:.1f}", 8)
 
 
 def _marked(text: str, spans: Sequence[tuple[int, int, str]], colours: Mapping[str, str]) -> str:

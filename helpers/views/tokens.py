@@ -1,6 +1,6 @@
 """Tokens as coloured boxes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from helpers.text import escape
 
@@ -10,29 +10,23 @@ COLOURS = ("#dbeafe", "#fee2e2", "#dcfce7", "#fef9c3", "#f3e8ff", "#ffedd5")
 class TokenView:
     """Coloured tokens in a notebook, plain text wherever HTML is not shown (GitHub, a terminal)."""
 
-    def __init__(self, tokens: Sequence[str], ids: Sequence[int] | None, marks: Mapping[int, str]):
-        self.tokens, self.ids, self.marks = list(tokens), ids, marks
+    def __init__(self, rows: Sequence[tuple[str, int | None, str | None]]):
+        self.rows = rows  # token, number, mark
 
     def __repr__(self) -> str:
-        words = []
-        for position, token in enumerate(self.tokens):
-            number = "" if self.ids is None else f"/{int(self.ids[position])}"
-            mark = f"<{self.marks[position]}>" if position in self.marks else ""
-            words.append(f"{token}{number}{mark}")
-        return " ".join(words)
+        return " ".join(
+            token + ("" if number is None else f"/{number}") + ("" if mark is None else f"<{mark}>")
+            for token, number, mark in self.rows
+        )
 
     def _repr_html_(self) -> str:
-        labels = list(dict.fromkeys(self.marks.values()))
+        labels = list(dict.fromkeys(mark for *_, mark in self.rows if mark is not None))
         boxes = []
-        for position, token in enumerate(self.tokens):
-            mark = self.marks.get(position)
-            if labels:
-                colour = "#f3f4f6" if mark is None else COLOURS[labels.index(mark) % len(COLOURS)]
-            else:
-                colour = COLOURS[position % len(COLOURS)]
-            small = [] if self.ids is None else [str(int(self.ids[position]))]
-            small += [] if mark is None else [str(mark)]
-            notes = "".join(f"<br><small>{escape(note)}</small>" for note in small)
+        for position, (token, number, mark) in enumerate(self.rows):
+            place = position if mark is None else labels.index(mark)
+            colour = "#f3f4f6" if labels and mark is None else COLOURS[place % len(COLOURS)]
+            small = [escape(str(note)) for note in (number, mark) if note is not None]
+            notes = "".join(f"<br><small>{note}</small>" for note in small)
             boxes.append(
                 f'<span style="display:inline-block;margin:2px;padding:2px 6px;border-radius:4px;'
                 f"background:{colour};color:#111827;text-align:center;font-family:monospace;"
@@ -44,18 +38,16 @@ class TokenView:
 def show_tokens(
     tokens: Sequence[str],
     ids: Sequence[int] | None = None,
-    marks: Mapping[int, str] | Sequence[str | None] | None = None,
+    marks: Sequence[str | None] | None = None,
 ) -> TokenView:
-    """show_tokens(["[CLS]", "한국", "##어"], ids=[2, 812, 95], marks={1: "A"}) -> coloured tokens.
+    """show_tokens(["[CLS]", "한국"], ids=[2, 812], marks=[None, "A"]) -> coloured tokens.
 
-    ids: one number a token, written below it. marks: position -> label, or one label (or None) a
-    token; tokens with the same label get the same colour. All text is escaped.
-    Raises ValueError if the lengths differ.
+    ids: one number a token, written below it. marks: one label (or None) a token; tokens with the
+    same label get the same colour. All text is escaped. Raises ValueError if the lengths differ.
     """
-    if ids is not None and len(ids) != len(tokens):
-        raise ValueError(f"토큰은 {len(tokens)}개인데 ids는 {len(ids)}개입니다.")
-    if marks is not None and not isinstance(marks, Mapping):
-        if len(marks) != len(tokens):
-            raise ValueError(f"토큰은 {len(tokens)}개인데 marks는 {len(marks)}개입니다.")
-        marks = {position: mark for position, mark in enumerate(marks) if mark is not None}
-    return TokenView(tokens, ids, marks or {})
+    for name, values in (("ids", ids), ("marks", marks)):
+        if values is not None and len(values) != len(tokens):
+            raise ValueError(f"토큰은 {len(tokens)}개인데 {name}는 {len(values)}개입니다.")
+    nothing = [None] * len(tokens)
+    numbers = nothing if ids is None else map(int, ids)
+    return TokenView(list(zip(tokens, numbers, nothing if marks is None else marks, strict=True)))

@@ -1,6 +1,6 @@
 """What the widgets share: a sentence where no kernel answers, a box to type in, a bar."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -36,9 +36,14 @@ def text_box(text: str, placeholder: str = "문장을 입력하십시오", kind=
 
 def bar(name: str, share: float, number: str, width: int) -> str:
     """bar("긍정", 0.9, "90 %", 8) -> HTML: the name, `width` em wide, a bar and the number."""
-    length = 16 * min(1, max(0, share))
+    length = 9 * min(1, max(0, share))
     return (
         f'<div><span style="display:inline-block;width:{width}em">{escape(name)}</span>'
         f'<span style="display:inline-block;height:0.8em;background:#60a5fa;width:{length:.2f}em">'
         f"</span> {number}</div>"
     )
+
+
+def bars(shares: Iterable[tuple[str, float]], width: int) -> str:
+    """bars([("긍정", 0.9)], 8) -> HTML: a bar a name, with its percentage."""
+    return "".join(bar(name, share, f"{share:.1%}", width) for name, share in shares)
