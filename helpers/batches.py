@@ -16,10 +16,8 @@ def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 5
     """encode(tokenizer, "수도는 [MASK]이다.") -> ids of 수도 ##는 [MASK] ##이다 .
 
     A tokenizer reads what is glued to a mask as a new word ("이다"), although in "파리이다" the
-    same letters are the continuation "##이다". `glued` writes them as the continuation, which
-    is what stood there in pretraining; `glued=False` leaves the tokenizer's own ids. Raises
-    CourseError for an empty text, one without a mask, and one of more than `max_length`
-    ids.
+    same letters are the continuation "##이다", as `glued` writes them. Raises CourseError for an
+    empty text, one without a mask, and one of more than `max_length` ids.
     """
     text = check_text(text)
     if not text.strip():
@@ -48,9 +46,8 @@ def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 5
 
 
 def cut_ending(tokenizer: Any, text: str) -> tuple[list[int], str]:
-    """cut_ending(tokenizer, "이다. 끝") -> ([id of "##이다"], ". 끝")
+    """cut_ending(tokenizer, "이다. 끝") -> ([id of "##이다"], ". 끝"), or ([], text): none glued.
 
-    ([], text) if nothing is glued.
     The longest piece first, as WordPiece does; an ending it cannot spell stays in the text.
     """
     words = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
@@ -116,10 +113,8 @@ def masked_log_probs(
     training = model.training
     model.eval()
     for numbers in by_length(rows, batch_tokens):
-        batch = pad_rows(
-            [{"input_ids": rows[number]} for number in numbers],
-            {"input_ids": tokenizer.pad_token_id},
-        )
+        ids = [{"input_ids": rows[number]} for number in numbers]
+        batch = pad_rows(ids, {"input_ids": tokenizer.pad_token_id})
         batch = {name: value.to(model.device) for name, value in batch.items()}
         hidden = model.base_model(**batch).last_hidden_state
         masks = batch["input_ids"] == tokenizer.mask_token_id

@@ -58,14 +58,13 @@ def install_missing() -> None:
     Raises CourseError if pip fails (what pip says stands above it), and if pip has changed a
     package that this Python imported before: the old and the new files do not work together.
     """
-    changed = set()
-    missing = missing_packages()
-    if missing:
+    outdated = set()
+    if missing := missing_packages():
         print("빠진 패키지를 설치합니다:", ", ".join(missing))
         before = installed_versions()
         pip_install(missing, keep=before)
         changed = {name for name, _ in before.items() - installed_versions().items()}
-    outdated = {name for name in changed if is_imported(name)}
+        outdated = {name for name in changed if is_imported(name)}
     outdated |= {name for name in requirements() if is_outdated(name)}
     if outdated:
         raise CourseError(
@@ -160,8 +159,5 @@ def project() -> dict:
 def pinned_versions() -> dict[str, str]:
     """{"torch": "2.13.0", ...} from constraints.txt, names in canonical form."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = (line.split("#")[0].split(";")[0].strip() for line in lines)
-    return {
-        canonicalize_name(name): version
-        for name, version in (pin.split("==") for pin in pins if pin)
-    }
+    pins = (line.split(" ;")[0].split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pins}

@@ -5,7 +5,6 @@ import importlib.util
 import logging
 import os
 import platform
-import random
 import sys
 import tomllib
 import warnings
@@ -21,7 +20,6 @@ from helpers.disk import clear_errors, lock_folder
 
 PROFILES = ("ci", "local", "full")
 SEED = 2021
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 LOCKS: dict[Path, FileLock] = {}  # held until this process ends
 HEADLINE = "application/vnd.course.headline+json"
 
@@ -70,16 +68,21 @@ def start(lesson: str) -> Course:
     seed_everything(SEED)
     model = table.pop("model", None)
     folder = own_folder(ROOT / "build" / "work", name)
-    course = Course(
-        name, number, profile, device_name(profile), SEED, model, SimpleNamespace(**table), folder
+    device = device_name(profile)
+    sizes = ", ".join(f"{size} {value}" for size, value in table.items())
+    print(
+        f"{number} {name}",
+        f"프로필(profile): {profile}",
+        f"장치(device):    {device}",
+        f"모델(model):     {model or '없음'}",
+        f"크기(sizes):     {sizes or '없음'}",
+        sep="\n",
     )
-    print(card(course))
-    return course
+    return Course(name, number, profile, device, SEED, model, SimpleNamespace(**table), folder)
 
 
 def own_folder(parent: Path, name: str) -> Path:
-    """own_folder(work, "mask_attack") -> work/mask_attack, or work/mask_attack-2 while another
-    process has the first.
+    """own_folder(work, "mask_attack") -> work/mask_attack, or -2 while another process has that.
 
     Two notebooks of one lesson at once would otherwise delete each other's files.
     """
@@ -103,7 +106,7 @@ def profile_name() -> str:
     chosen = os.environ.get("COURSE_PROFILE", "").strip()
     if chosen:
         return check_profile(chosen)
-    return "full" if in_colab() and device_name("full") == "cuda" else "local"
+    return "full" if "google.colab" in sys.modules and device_name("full") == "cuda" else "local"
 
 
 def check_profile(name: str) -> str:
@@ -171,33 +174,23 @@ def keep_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, -1)
-
-
-def in_colab() -> bool:
-    return "google.colab" in sys.modules
+        mallopt(-4, 0)  # M_MMAP_MAX of malloc.h
+        mallopt(-1, -1)  # M_TRIM_THRESHOLD
 
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch (all devices)."""
-    import numpy as np
-    import torch
+    from transformers import set_seed
 
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    set_seed(seed)
 
 
 def set_offline(offline: bool) -> None:
     """Keep the Hugging Face libraries off the network, whether they are imported already or not."""
     os.environ["HF_HUB_OFFLINE"] = "1" if offline else "0"
-    for module, names in {
-        "huggingface_hub.constants": ["HF_HUB_OFFLINE"],
-        "datasets.config": ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"],
-    }.items():
-        for name in names:
-            if module in sys.modules:
+    for module in ("huggingface_hub.constants", "datasets.config"):
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+            if hasattr(sys.modules.get(module), name):
                 setattr(sys.modules[module], name, offline)
 
 
@@ -237,16 +230,3 @@ def use_korean_font() -> str | None:
     matplotlib.rcParams["font.family"] = "NanumGothic"
     matplotlib.rcParams["axes.unicode_minus"] = False  # Nanum has no U+2212
     return "NanumGothic"
-
-
-def card(course: Course) -> str:
-    """The small card `start` prints; the same on every machine of the same profile and device."""
-    sizes = ", ".join(f"{name} {value}" for name, value in vars(course.sizes).items())
-    lines = [
-        f"{course.number} {course.lesson}",
-        f"프로필(profile): {course.profile}",
-        f"장치(device):    {course.device}",
-        f"모델(model):     {course.model or '없음'}",
-        f"크기(sizes):     {sizes or '없음'}",
-    ]
-    return "\n".join(lines)

@@ -164,9 +164,8 @@ def evaluate_finetuning(
 ) -> None:
     """BERT를 과제에 미세 조정(fine-tuning)하고 재어 JSON 한 줄로 씁니다."""
     names = ("epochs", "learning_rate", "batch_size", "max_length", "steps")
-    changes = {
-        name: value for name, value in locals().items() if name in names and value is not None
-    }
+    given = locals()
+    changes = {name: given[name] for name in names if given[name] is not None}
     from helpers.entity_bert.train import ProgressBar
     from helpers.finetuning.evaluate import evaluate as evaluate_tasks
     from helpers.finetuning.evaluate import task_files

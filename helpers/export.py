@@ -101,7 +101,6 @@ class OneOutput(torch.nn.Module):
 def to_onnx(network: Any, inputs: dict[str, torch.Tensor], output: str) -> onnx.ModelProto:
     """Trace a model to an fp32 graph; batch and length stay free, a tied weight is stored once."""
     names = list(inputs)
-    axes = {name: {0: "batch", 1: "sequence"} for name in [*names, output]}
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer remarks on itself and on Python branches
@@ -111,7 +110,7 @@ def to_onnx(network: Any, inputs: dict[str, torch.Tensor], output: str) -> onnx.
             file,
             input_names=names,
             output_names=[output],
-            dynamic_axes=axes,
+            dynamic_axes={name: {0: "batch", 1: "sequence"} for name in [*names, output]},
             opset_version=17,
             do_constant_folding=False,  # a folded transpose would store the tied embedding twice
             dynamo=False,
@@ -136,15 +135,8 @@ def quantize_weights(graph: onnx.ModelProto) -> onnx.ModelProto:
         name = weight.name
         kept.append(numpy_helper.from_array(rounded, f"{name}_int8"))
         kept.append(numpy_helper.from_array(scale, f"{name}_scale"))
-        nodes.append(
-            helper.make_node(
-                "DequantizeLinear",
-                [f"{name}_int8", f"{name}_scale"],
-                [name],
-                axis=1,
-                block_size=BLOCK,
-            )
-        )
+        both = [f"{name}_int8", f"{name}_scale"]
+        nodes.append(helper.make_node("DequantizeLinear", both, [name], axis=1, block_size=BLOCK))
     del graph.graph.initializer[:]
     graph.graph.initializer.extend(kept)
     nodes += graph.graph.node
@@ -172,8 +164,7 @@ def round_weights(network: Any) -> Any:
     for weight in network.parameters():
         if has_blocks(weight):
             rounded, scale = to_int8(weight.numpy())
-            values = rounded * np.repeat(scale, BLOCK, axis=1)
-            weight.copy_(torch.from_numpy(values))
+            weight.copy_(torch.from_numpy(rounded * np.repeat(scale, BLOCK, axis=1)))
     return network
 
 

@@ -71,7 +71,7 @@ def make_folder(folder: str | os.PathLike) -> None:
 
 def weights_of(model: str | os.PathLike) -> str:
     """The first 12 digits of the SHA-256 of a model's weights: which model a run started from."""
-    return sha256(next(iter(sorted(model_folder(model).glob("*.safetensors")))))[:12]
+    return sha256(min(model_folder(model).glob("*.safetensors")))[:12]
 
 
 def read_runs(log: Path, weights: str | None = None) -> list[dict]:

@@ -6,13 +6,7 @@
 """
 
 from helpers.resources.catalogue import CATALOGUE, DATA, Resource, lookup
-from helpers.resources.download import (
-    cache_folder,
-    data_files,
-    data_path,
-    fetch,
-    split_sentences,
-)
+from helpers.resources.download import cache_folder, data_files, data_path, fetch
 from helpers.resources.hub import NoNetwork
 from helpers.resources.models import (
     ORDINARY_KOREAN,
@@ -25,11 +19,4 @@ from helpers.resources.models import (
     model_folder,
     read_tokenizer,
 )
-from helpers.resources.sums import (
-    SUMS,
-    changed_files,
-    embedded_files,
-    read_sums,
-    sha256,
-    write_sums,
-)
+from helpers.resources.sums import SUMS, changed_files, read_sums, sha256, write_sums

@@ -38,13 +38,11 @@ def data_path(name: str) -> Path:
         return fetch(name)
     profile = profile_name()
     set_offline(profile != "full")  # the hub's libraries would wait for a network otherwise
-    try:
-        if profile == "ci" and resource.fallback:
-            raise NoNetwork(name)
+    if profile == "full" or not resource.fallback:
         return fetch(name)
-    except NoNetwork:
-        if profile == "full" or not resource.fallback:
-            raise
+    if profile == "local":
+        with suppress(NoNetwork):
+            return fetch(name)
     print(f"{name}: 네트워크 없이 저장소에 들어 있는 {resource.fallback}(으)로 대신합니다.")
     return fetch(resource.fallback)
 

@@ -33,9 +33,7 @@ def load_tokenizer(name: str | Path) -> Any:
 
 
 def give_one_type(tokenizer: Any) -> None:
-    """Let a pair's second text have type 0 as well: RoBERTa has no row for 1 (KLUE's has BERT's
-    tokenizer).
-    """
+    """Let a pair's second text have type 0: KLUE's RoBERTa has BERT's tokenizer, but no row 1."""
     from tokenizers.processors import TemplateProcessing
 
     cls, sep = tokenizer.cls_token, tokenizer.sep_token

@@ -14,13 +14,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def embedded_files() -> list[Path]:
-    """Every file below data/ that data/SHA256SUMS has to name."""
-    return sorted(
-        path
-        for path in DATA.rglob("*")
+def embedded_files() -> dict[str, str]:
+    """{path below data/: sha256} of every file that data/SHA256SUMS has to name."""
+    return {
+        path.relative_to(DATA).as_posix(): sha256(path)
+        for path in sorted(DATA.rglob("*"))
         if path.is_file() and path.name != SUMS and not path.name.startswith(".")
-    )
+    }
 
 
 def read_sums() -> dict[str, str]:
@@ -32,16 +32,10 @@ def read_sums() -> dict[str, str]:
 
 def write_sums() -> None:
     """Renew data/SHA256SUMS after an embedded file was changed on purpose."""
-    lines = [f"{sha256(path)}  {path.relative_to(DATA).as_posix()}\n" for path in embedded_files()]
+    lines = [f"{digest}  {path}\n" for path, digest in embedded_files().items()]
     (DATA / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def changed_files() -> list[str]:
     """Paths below data/ that are missing, unnamed or different from data/SHA256SUMS."""
-    named = read_sums()
-    found = {path.relative_to(DATA).as_posix(): path for path in embedded_files()}
-    return sorted(
-        path
-        for path in named.keys() | found.keys()
-        if path not in found or sha256(found[path]) != named.get(path)
-    )
+    return sorted({path for path, _ in read_sums().items() ^ embedded_files().items()})

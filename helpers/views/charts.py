@@ -74,17 +74,8 @@ def dots(
         ax.plot([np.mean(values)] * 2, [row - 0.3, row + 0.3], color=COLOURS[0])
     for colour, (name, value) in zip(COLOURS[1:], (marks or {}).items(), strict=False):
         ax.axvline(value, color=colour, linestyle="--", linewidth=1.5)
-        ax.annotate(
-            name,
-            (value, 1),
-            (0, 3),
-            xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=9,
-            color=colour,
-        )
+        place = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        ax.text(value, 1.01, name, fontsize=9, color=colour, **place)
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)  # the first on top
     ax.figure.set_size_inches(7, max(2.5, 0.3 * len(groups) + 1))
@@ -156,9 +147,7 @@ def heat_map(
     columns: Sequence[str],
     title: str = "",
 ) -> Axes:
-    """heat_map([[1, .2], [.2, 1]], ["가", "나"], ["가", "나"])
-    -> matrix (rows x columns) in colour.
-    """
+    """heat_map([[1, .2], [.2, 1]], ["가", "나"], ["가", "나"]) -> rows x columns in colour."""
     ax = new_axes(title, "", "")
     image = ax.imshow(np.asarray(matrix, dtype=float), aspect="auto", cmap="viridis")
     ax.grid(False)

@@ -11,11 +11,11 @@ from helpers.views.tokens import COLOURS
 
 use_korean_font()
 EDGE = "#374151"
+ARROW = {"arrowstyle": "->", "color": EDGE}
 
 
 def draw_shapes(shapes: Mapping[str, Mapping[str, int]]) -> Axes:
-    """draw_shapes({"last_hidden_state": {"문장": 2, "토큰": 8, "차원": 384}})
-    -> one block a tensor.
+    """draw_shapes({"last_hidden_state": {"문장": 2, "토큰": 8, "차원": 384}}): a block a tensor.
 
     Every tensor has one to three named sizes; the last is drawn across, the one before it down, a
     first of three as sheets behind each other. Not to scale.
@@ -36,10 +36,8 @@ def draw_shapes(shapes: Mapping[str, Mapping[str, int]]) -> Axes:
             label = f"{front[-1]} {sizes[front[-1]]}"
             ax.text(left - 0.1, height / 2, label, ha="right", va="center", rotation=90)
         if len(front) == 2:
-            top = (left + 2.05, height + 0.14 * (sheets - 1))
-            ax.annotate(
-                f"{front[0]} {sizes[front[0]]}", top, xytext=(3, 3), textcoords="offset points"
-            )
+            top = height + 0.14 * (sheets - 1)
+            ax.text(left + 2.1, top + 0.05, f"{front[0]} {sizes[front[0]]}")
         shape = ", ".join(map(str, sizes.values()))
         ax.text(left + 1, 2.35, f"{name}\n[{shape}]", ha="center", va="top", weight="bold")
     ax.set(xlim=(-0.6, 3.4 * len(shapes) - 0.3), ylim=(-0.6, 2.5))
@@ -73,8 +71,7 @@ def draw_head(
 
 
 def draw_sum(rows: Mapping[str, Sequence[str]], title: str) -> Axes:
-    """draw_sum({"토큰": ["이", "##순신은"], "개체": ["E1", "E1"]}, "입력") -> rows
-    of boxes, a + between.
+    """draw_sum({"토큰": ["이", "##순신은"], "개체": ["E1", "E1"]}, "입력"): rows of boxes, summed.
 
     One column a token. In a row of up to three different labels each label has its own colour.
     """
@@ -109,9 +106,6 @@ def draw_layer() -> Axes:
         ax.text(x, 0.67, text, ha="right" if x < 0 else "left", va="center", fontsize=8)
     ax.set(xlim=(-1.6, 6.6), ylim=(0.4, 1.25), title="BERT의 층 하나")
     return ax
-
-
-ARROW = {"arrowstyle": "->", "color": EDGE}
 
 
 def box(ax: Axes, x: float, y: float, text: str, colour: str) -> None:

@@ -17,9 +17,7 @@ RESTARTED = """\
 
 
 class Window(widgets.VBox):
-    """Window([widgets.Text(), widgets.HTML()]): widgets below each other, and below them the
-    sentence.
-    """
+    """Window([widgets.Text(), widgets.HTML()]): widgets below each other, then the sentence."""
 
     def __init__(self, children: Sequence[widgets.Widget]):
         super().__init__([*children, widgets.HTMLMath(RESTARTED)])
