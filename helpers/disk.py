@@ -40,12 +40,8 @@ def clear_errors() -> Iterator[None]:
     except Exception as error:
         number, text = getattr(error, "errno", None), str(error)
         # safetensors gives no number, and torch.save not even the reason.
-        if (
-            number in FULL
-            or "No space left" in text
-            or "PytorchStreamWriter" in text
-            or "inline_container" in text
-        ):
+        told = ("No space left", "PytorchStreamWriter", "inline_container")
+        if number in FULL or any(words in text for words in told):
             raise CourseError(
                 "디스크에 빈자리가 없어 쓰지 못했습니다. 자리를 비운 뒤 다시 실행하십시오"
                 "(사전학습은 --resume으로 이어집니다)."

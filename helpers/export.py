@@ -21,8 +21,8 @@ from onnx import helper, numpy_helper, version_converter
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
 from helpers import CourseError
-from helpers.disk import why
 from helpers.resources import ORDINARY_KOREAN, load_model, load_tokenizer, model_folder
+from helpers.runs import make_folder
 
 TASKS = {"fill-mask": "logits", "feature-extraction": "last_hidden_state"}  # and what comes out
 BLOCK = 64  # weights that share one scale
@@ -41,22 +41,17 @@ def export(model: str | Path, output: str | Path) -> dict[str, int]:
     and if a written model computes something else than torch.
     """
     task, tokenizer = task_of(model), load_tokenizer(model)
+    output = Path(output)
+    make_folder(output / "onnx")
     cls = AutoModelForMaskedLM if task == "fill-mask" else AutoModel
     # Eager attention is plain matrix products, which every runtime knows.
     network = load_model(cls, model, attn_implementation="eager")
     inputs = example(network, tokenizer)
     graph = to_onnx(network, inputs, TASKS[task])
-    output = Path(output)
-    try:
-        (output / "onnx").mkdir(parents=True, exist_ok=True)
-        tokenizer.save_pretrained(output)
-        network.config.save_pretrained(output)
-        onnx.save(graph, output / FILES["fp32"])
-        onnx.save(quantize_weights(graph), output / FILES["int8"])
-    except OSError as error:
-        raise CourseError(
-            f"'{output}'에 쓸 수 없습니다({why(error)}). 쓸 수 있는 폴더를 --output으로 주십시오."
-        ) from error
+    tokenizer.save_pretrained(output)
+    network.config.save_pretrained(output)
+    onnx.save(graph, output / FILES["fp32"])
+    onnx.save(quantize_weights(graph), output / FILES["int8"])
     check(network, inputs, output, TASKS[task])
     found = sorted(path for path in output.rglob("*") if path.is_file())
     return {path.relative_to(output).as_posix(): path.stat().st_size for path in found}

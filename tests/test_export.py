@@ -185,7 +185,7 @@ def test_another_head_is_refused(tmp_path):
 def test_an_output_that_is_a_file_is_one_sentence(tmp_path):
     folder = save(BertModel(BertConfig(**SMALL)), tmp_path / "encoder")
     (tmp_path / "file").write_text("")
-    with pytest.raises(CourseError, match="--output"):
+    with pytest.raises(CourseError, match="폴더를 만들 수 없습니다"):
         export.export(folder, tmp_path / "file")
 
 

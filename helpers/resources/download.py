@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 
 from helpers import CourseError
 from helpers.course import profile_name, set_offline
-from helpers.disk import why
+from helpers.disk import save_whole, why
 from helpers.resources.catalogue import DATA, Resource, lookup
 from helpers.resources.hub import NoNetwork, hub_errors, hub_folder
 
@@ -78,9 +77,9 @@ def fetch(name: str) -> Path:
             text = resource.kind == "text"
             target = cache_folder() / (f"{name}.txt" if text else name)
             if not target.exists():
+                write = _write_text if text else _write_table
                 files = _hub_parquet(resource)
-                with _whole(target) as part:
-                    (_write_text if text else _write_table)(files, part)
+                save_whole(lambda folder: write(files, folder / target.name), cache_folder())
             return target
 
 
@@ -164,25 +163,10 @@ def _rows(files: list[Path]) -> Any:
     return datasets.load_dataset("parquet", data_files=names, split="train", streaming=True)
 
 
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """Give a path to write to that becomes `target` at the end, and vanishes after an error."""
-    folder = target.with_name(target.name + ".part")
-    shutil.rmtree(folder, ignore_errors=True)  # a process that was killed left it
-    folder.mkdir(parents=True)
-    try:
-        yield folder / target.name
-        (folder / target.name).replace(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _named(feature: Any, value: Any) -> Any:
     """The names of a class or of a list of classes; any other value as it is."""
-    import datasets
-
     feature = getattr(feature, "feature", feature)
-    return feature.int2str(value) if isinstance(feature, datasets.ClassLabel) else value
+    return feature.int2str(value) if hasattr(feature, "int2str") else value
 
 
 def _hub_parquet(resource: Resource) -> list[Path]:
