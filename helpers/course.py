@@ -32,8 +32,6 @@ class Course:
     profiles.toml as attributes; folder: where the lesson may write (ignored by git).
     """
 
-    lesson: str
-    number: str
     profile: str
     device: str
     seed: int
@@ -78,7 +76,7 @@ def start(lesson: str) -> Course:
         f"크기(sizes):     {sizes or '없음'}",
         sep="\n",
     )
-    return Course(name, number, profile, device, SEED, model, SimpleNamespace(**table), folder)
+    return Course(profile, device, SEED, model, SimpleNamespace(**table), folder)
 
 
 def own_folder(parent: Path, name: str) -> Path:

@@ -245,7 +245,7 @@ def test_error_is_a_sentence_and_a_long_text_is_cut():
 
 def chat_window(threshold=0.5, **options):
     table = {"이름?": [("이름이 뭐야?", "버티예요.", 0.9), ("몇 살이야?", "없어요.", 0.3)], "?": []}
-    return chat.ChatWindow(table.__getitem__, threshold, unknown="모릅니다.", **options)
+    return chat.ChatWindow(table.__getitem__, threshold, **options)
 
 
 def offered(window):
@@ -266,10 +266,10 @@ def test_chat_threshold_judges_the_whole_conversation():
     window = chat_window()
     window.send("이름?")
     window.send("?")
-    assert window._shown.value.count("모릅니다.") == 1  # nothing was found for the second
+    assert window._shown.value.count("잘 모르겠어요.") == 1  # nothing was found for the second
     window._thresholds.value = (0.95, 0.95)
     assert not offered(window)
-    assert window._shown.value.count("모릅니다.") == 2
+    assert window._shown.value.count("잘 모르겠어요.") == 2
     assert (
         "가장 가까운 질문: 0.900" in window._shown.value and "버티예요." not in window._shown.value
     )
@@ -292,9 +292,11 @@ def test_chat_retry_after_not_knowing_begins_with_the_best_candidate():
     window.send("이름?")
     shown = []
     for _ in range(4):
-        shown.append([a for a in ("모릅니다.", "버티예요.", "없어요.") if a in window._shown.value])
+        shown.append(
+            [a for a in ("잘 모르겠어요.", "버티예요.", "없어요.") if a in window._shown.value]
+        )
         window.retry()
-    assert shown == [["모릅니다."], ["버티예요."], ["없어요."], ["버티예요."]]
+    assert shown == [["잘 모르겠어요."], ["버티예요."], ["없어요."], ["버티예요."]]
 
 
 def test_chat_asks_back_between_the_thresholds_and_answers_what_is_chosen():
@@ -302,13 +304,13 @@ def test_chat_asks_back_between_the_thresholds_and_answers_what_is_chosen():
     assert not offered(window)
     window.send("이름?")
     assert "혹시 이 질문인가요?" in window._shown.value
-    assert "버티예요." not in window._shown.value and "모릅니다." not in window._shown.value
+    assert "버티예요." not in window._shown.value and "잘 모르겠어요." not in window._shown.value
     assert offered(window) == ["이름이 뭐야?", "몇 살이야?"]  # two candidates, no third button
     window._offers[1].click()
     assert "없어요." in window._shown.value and "0.300 · 몇 살이야?" in window._shown.value
     assert not offered(window) and len(window.turns) == 1
     window.send("?")  # nothing was found: nothing to ask
-    assert "모릅니다." in window._shown.value and not offered(window)
+    assert "잘 모르겠어요." in window._shown.value and not offered(window)
 
 
 def test_chat_zones_meet_at_the_thresholds_and_follow_the_slider():

@@ -127,8 +127,7 @@ def check_tokenizer(tokenizer: Any) -> None:
             f"토크나이저의 특수 토큰이 없거나 겹칩니다({', '.join(missing) or ids}). "
             "[PAD], [UNK], [CLS], [SEP], [MASK]를 넣어 다시 만드십시오."
         )
-    encoded = tokenizer(list(ORDINARY_KOREAN), add_special_tokens=False)["input_ids"]
-    pieces = [piece for sentence in encoded for piece in sentence]
+    pieces = tokenizer(" ".join(ORDINARY_KOREAN), add_special_tokens=False)["input_ids"]
     normalizer = tokenizer.backend_tokenizer.normalizer
     unknown = pieces.count(tokenizer.unk_token_id) / max(1, len(pieces))
     if unknown > 0.5 and normalizer and normalizer.normalize_str("한") != "한":
@@ -150,23 +149,24 @@ def read_tokenizer(folder: Path, name: str | Path) -> Any:
     """
     from transformers import AutoTokenizer, BertTokenizer
 
-    vocabulary, whole = folder / "vocab.txt", (folder / "tokenizer.json").exists()
-    sentence_pieces = [path for end in ("*.model", "*.spm") for path in folder.glob(end)]
-    pieces = vocabulary.read_text(encoding="utf-8").split("\n") if vocabulary.exists() else []
-    if not whole and (sentence_pieces or any(piece.startswith("▁") for piece in pieces)):
-        raise CourseError(
-            f"{name}의 토크나이저는 SentencePiece입니다(KoBERT 등). 이 강의는 tokenizer.json이나 "
-            "BERT의 vocab.txt만 읽으므로 다른 모델을 쓰십시오."
-        )
-    if not whole and not pieces:
-        raise CourseError(
-            f"{name}에 토크나이저가 없습니다. tokenizer.save_pretrained(...)로 모델과 같은 폴더에 "
-            "저장하십시오."
-        )
-    if not whole and not (folder / "tokenizer_config.json").exists():
-        # BERT's default, lower-casing, breaks Hangul into jamo: wrong where syllables are known.
-        cased = any("가" <= piece.removeprefix("##") <= "힣" for piece in pieces)
-        return BertTokenizer.from_pretrained(folder, do_lower_case=not cased)
+    if not (folder / "tokenizer.json").exists():
+        vocabulary = folder / "vocab.txt"
+        pieces = vocabulary.read_text(encoding="utf-8").split("\n") if vocabulary.exists() else []
+        models = [*folder.glob("*.model"), *folder.glob("*.spm")]
+        if models or any(piece.startswith("▁") for piece in pieces):
+            raise CourseError(
+                f"{name}의 토크나이저는 SentencePiece입니다(KoBERT 등). 이 강의는 "
+                "tokenizer.json이나 BERT의 vocab.txt만 읽으므로 다른 모델을 쓰십시오."
+            )
+        if not pieces:
+            raise CourseError(
+                f"{name}에 토크나이저가 없습니다. tokenizer.save_pretrained(...)로 모델과 같은 "
+                "폴더에 저장하십시오."
+            )
+        if not (folder / "tokenizer_config.json").exists():
+            # BERT's default, lower-casing, breaks Hangul to jamo: wrong where syllables are known.
+            cased = any("가" <= piece.removeprefix("##") <= "힣" for piece in pieces)
+            return BertTokenizer.from_pretrained(folder, do_lower_case=not cased)
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:

@@ -142,10 +142,7 @@ def name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
 
 
 def heat_map(
-    matrix: Sequence[Sequence[float]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    title: str = "",
+    matrix: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str = ""
 ) -> Axes:
     """heat_map([[1, .2], [.2, 1]], ["가", "나"], ["가", "나"]) -> rows x columns in colour."""
     ax = new_axes(title, "", "")

@@ -14,6 +14,7 @@ TURNS = 50  # messages that are kept
 OFFERED = 3  # questions that are offered where the window asks back
 ON_BUTTON = 60  # characters of a question on its button
 ANSWER, ASK, UNKNOWN = "answer", "ask", "unknown"
+SAYS = {ASK: "혹시 이 질문인가요?", UNKNOWN: "잘 모르겠어요. 다르게 물어봐 주시겠어요?"}
 SETTLE = 0.2  # seconds
 BUBBLE = "max-width:80%;margin:4px 8px;padding:6px 10px;border-radius:10px;color:#111827;"
 
@@ -31,28 +32,25 @@ class ChatWindow(Window):
 
     search: query -> candidates (question, answer, score, ...), best first. From the upper threshold
     on it answers; from the lower one, `ask_from`, on it asks back, with the best questions on
-    buttons; below both the reply is `unknown`. Moving a threshold judges the whole conversation
-    anew. '다른 답' answers the last query with the next candidate, else with the first. All text
-    is escaped.
+    buttons; below both it does not know. Moving a threshold judges the whole conversation anew.
+    '다른 답' answers the last query with the next candidate, else with the first. All text is
+    escaped.
     """
 
     def __init__(
         self,
         search: Callable[[str], Sequence[tuple]],
         threshold: float = 0.5,
-        unknown: str = "잘 모르겠어요. 다르게 물어봐 주시겠어요?",
-        *,
         ask_from: float | None = None,
-        ask: str = "혹시 이 질문인가요?",
     ):
-        self._search, self._unknown, self._ask = search, unknown, ask
+        self._search = search
         # Query, candidates, and which of them the reader has chosen, if any.
         self.turns: list[tuple[str, list[Candidate], int | None]] = []
         self._shown = widgets.HTML()
         self._typed = widgets.Text(
             placeholder="질문을 쓰고 Enter를 누르십시오", layout=widgets.Layout(flex="1 1 auto")
         )
-        self._send = widgets.Button(description="보내기", button_style="primary")
+        send = widgets.Button(description="보내기", button_style="primary")
         self._retry = widgets.Button(description="다른 답(retry)", disabled=True)
         self._offers = [widgets.Button(layout=widgets.Layout(width="auto")) for _ in range(OFFERED)]
         self._thresholds = widgets.FloatRangeSlider(
@@ -65,17 +63,17 @@ class ChatWindow(Window):
             layout=widgets.Layout(width="420px"),
         )
         self._table = widgets.HTML()
-        self._candidates = widgets.Accordion([self._table], selected_index=None)
-        self._candidates.set_title(0, "마지막 질문의 후보")
+        candidates = widgets.Accordion([self._table], selected_index=None)
+        candidates.set_title(0, "마지막 질문의 후보")
         self._typed.on_msg(self._entered)
-        self._send.on_click(lambda _button: self.send(self._typed.value))
+        send.on_click(lambda _button: self.send(self._typed.value))
         self._retry.on_click(lambda _button: self.retry())
         for number, button in enumerate(self._offers):
             button.on_click(lambda _button, number=number: self._taken(number))
         self._thresholds.observe(self._draw, names="value")
         offers = widgets.HBox(self._offers, layout=widgets.Layout(flex_flow="row wrap"))
-        row = widgets.HBox([self._typed, self._send, self._retry])
-        super().__init__([self._shown, offers, row, self._thresholds, self._candidates])
+        row = widgets.HBox([self._typed, send, self._retry])
+        super().__init__([self._shown, offers, row, self._thresholds, candidates])
         self._draw()
 
     def _entered(self, _widget: Any, content: dict, _buffers: Any) -> None:
@@ -125,13 +123,13 @@ class ChatWindow(Window):
     def reply(self, candidates: Sequence[Candidate], chosen: int | None) -> tuple[str, str]:
         """The answer of a turn, and in one line where it comes from."""
         if not candidates:
-            return self._unknown, "후보가 없습니다"
+            return SAYS[UNKNOWN], "후보가 없습니다"
         zone = self.zone(candidates)
         best = candidates[chosen or 0]
         source = f"{best.score:.3f} · {best.question}"
         if chosen is not None or zone == ANSWER:
             return best.answer, source
-        return self._ask if zone == ASK else self._unknown, f"가장 가까운 질문: {source}"
+        return SAYS[zone], f"가장 가까운 질문: {source}"
 
     def _draw(self, _change: Any = None) -> None:
         def shown(text: str) -> str:
