@@ -1,9 +1,4 @@
-"""BERT, RoBERTa and ELECTRA: one encoder, whose parts have other names and other limits.
-
->>> model_class(BertForMaskedLM, RobertaConfig())      # RobertaForMaskedLM
->>> max_tokens(RobertaConfig(max_position_embeddings=514, pad_token_id=1))
-512
-"""
+"""BERT, RoBERTa and ELECTRA: one encoder, whose parts have other names and other limits."""
 
 import sys
 from collections.abc import Iterable
@@ -47,8 +42,7 @@ def model_class(cls: type, config: Any) -> type:
     family, kind = FAMILIES.get(config.model_type), cls.__name__.removeprefix("Bert")
     if family == "Bert":
         return cls
-    # ELECTRA's pretraining is another task, and our own subclasses of BERT's classes know BERT
-    # only.
+    # ELECTRA's pretraining is another task; our own subclasses of BERT's classes know BERT only.
     translated = cls.__module__.startswith("transformers.") and kind != "ForPreTraining"
     other = getattr(transformers, f"{family}{kind}", None) if family and translated else None
     if other is None:

@@ -165,10 +165,9 @@ def processor_has(unit: str) -> bool:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory: a training step asks for the same large blocks again.
+    """Let glibc, where it is the C library, keep freed memory: a step asks for the same again.
 
-    Otherwise each block is given back to the kernel and comes back page by page, zeroed, which
-    takes a quarter of a step. Does nothing where the C library is another one. Source: mallopt(3).
+    Given back to the kernel it returns page by page, zeroed: a quarter of a step. See mallopt(3).
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
@@ -211,13 +210,11 @@ def be_quiet(profile: str | None = None) -> None:
 
 
 def use_korean_font() -> str | None:
-    """Let matplotlib draw Hangul with the Nanum font of a package; None if it is not installed.
-
-    The package is only located: importing it needs distutils, which Python 3.12 dropped.
-    """
+    """Let matplotlib draw Hangul with the Nanum font of a package; None if it is not installed."""
     import matplotlib
     from matplotlib import font_manager
 
+    # Only located: importing it needs distutils, which Python 3.12 dropped.
     spec = importlib.util.find_spec("koreanize_matplotlib")
     if spec is None:
         return None

@@ -1,8 +1,5 @@
 """Export a BERT for the browser: ONNX files and tokenizer, as transformers.js reads them.
 
->>> export("mini-bert-ko", "build/mini-bert-ko")
-{'config.json': 644, ..., 'onnx/model.onnx': 70_000_000, 'onnx/model_quantized.onnx': 19_000_000}
-
 In the browser: `AutoModelForMaskedLM.from_pretrained("mini-bert-ko", {dtype: "q8"})`.
 """
 

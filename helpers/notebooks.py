@@ -155,12 +155,10 @@ def headline(notebook) -> str:
 
 def set_colab_cell(notebook) -> None:
     """Make the notebook's first code cell the Colab cell of this repository."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if code and "google.colab" in code[0].source:
-        code[0].source = colab_cell()
-        return
-    position = notebook.cells.index(code[0]) if code else len(notebook.cells)
-    notebook.cells.insert(position, nbformat.v4.new_code_cell(colab_cell(), id="colab"))
+    first = next(n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    if "google.colab" not in notebook.cells[first].source:
+        notebook.cells.insert(first, nbformat.v4.new_code_cell(id="colab"))
+    notebook.cells[first].source = colab_cell()
 
 
 def normalised(notebook):

@@ -98,11 +98,7 @@ def load_config(name: str | Path, **changes: Any) -> Any:
 
 
 def check_pair(model: Any, tokenizer: Any) -> None:
-    """Refuse a tokenizer that does not belong to the model, before it gives silent nonsense.
-
-    Compared: vocabulary size and embedding rows, the id of [PAD], the special tokens, and the share
-    of [UNK] in ordinary Korean. Raises CourseError.
-    """
+    """Refuse a tokenizer that does not belong to the model: it would give silent nonsense."""
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) != rows:
         raise CourseError(

@@ -86,8 +86,7 @@ class RelationExplorer(Window):
         for place, button in enumerate(self._sentence.children):
             inside = [r for r, (first, last) in self._spans.items() if first <= place <= last]
             state = "half" if place == self._half else inside[-1] if inside else None
-            if button.style is not self._styles[state]:
-                button.style = self._styles[state]
+            button.style = self._styles[state]
         self._shown.value = f"<div>{self._answer()}</div>"
 
     def _answer(self) -> str:
