@@ -10,15 +10,7 @@ from transformers import TrainerCallback
 from helpers.architectures import fit_length
 from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes, type_baseline
 from helpers.entity_bert.spans import add_special_tokens, read_examples
-from helpers.entity_bert.train import (
-    WIDTH,
-    KeepBest,
-    Settings,
-    check_settings,
-    encode_all,
-    predict,
-    train,
-)
+from helpers.entity_bert.train import WIDTH, KeepBest, Settings, encode_all, predict_rows, train
 from helpers.resources import load_config, load_tokenizer
 from helpers.runs import make_folder
 
@@ -62,7 +54,6 @@ def evaluate(
     Raises CourseError as `read_examples` and `train` do, before any training.
     """
     settings = settings or Settings()
-    check_settings(settings)
     examples, unseen = read_examples(train_file), read_examples(test_file)
     dev = read_examples(dev_file) if dev_file else []
     labels = label_names(examples, unseen, dev)
@@ -70,8 +61,7 @@ def evaluate(
     add_special_tokens(tokenizer, variant)
     longest = fit_length(settings.max_length, load_config(model), WIDTH)
     settings = replace(settings, max_length=longest)
-    for file in (unseen, dev):  # before the minutes of training
-        encode_all(tokenizer, file, variant, longest)
+    rows = encode_all(tokenizer, unseen, variant, longest)  # raises before the minutes of training
     if output:
         make_folder(output)
     keep = [KeepBest(dev, longest)] if dev else []
@@ -79,7 +69,7 @@ def evaluate(
     start = time.perf_counter()
     trained, tokenizer = train(examples, variant, model, seed, **options)
     training = time.perf_counter() - start
-    probabilities = predict(trained, tokenizer, unseen, longest)
+    probabilities = predict_rows(trained, tokenizer, rows)
     gold = [example["label"] for example in unseen]
     predicted = [labels[i] for i in probabilities.argmax(1)]
     result = Result(

@@ -23,9 +23,7 @@ def label_names(*files: Sequence[dict]) -> list[str]:
 
 
 def type_baseline(examples: Sequence[dict], unseen: Sequence[dict]) -> list[str]:
-    """Answers for `unseen` that no sentence was read for: the most frequent label in `examples` of
-    the pair of entity types.
-    """
+    """The most frequent label in `examples` of each pair of entity types: no sentence is read."""
     counts: dict[tuple, Counter] = {}
     for example in examples:
         counts.setdefault(_types(example), Counter())[example["label"]] += 1
@@ -103,13 +101,8 @@ def label_after_swap(label: str, labels: Sequence[str]) -> str:
     return turned if turned in labels else NO_RELATION
 
 
-WEIGHTS = {
-    "+": (2, 2),
-    ".": (0, 0),
-    "x": (0, 2),
-    "m": (0, 1),
-    "f": (0, 1),
-}  # F1 = 2tp / (2tp + fp + fn)
+# F1 = 2tp / (2tp + fp + fn)
+WEIGHTS = {"+": (2, 2), ".": (0, 0), "x": (0, 2), "m": (0, 1), "f": (0, 1)}
 
 
 def paired_bootstrap(
@@ -133,12 +126,10 @@ def paired_bootstrap(
             scores.append(np.mean(hits / np.maximum(total, 1)))
         return 100 * (scores[0] - scores[1])
 
-    drawn = [
-        difference(
-            rng.integers(size, size=size), [rng.integers(len(s), size=len(s)) for s in sides]
-        )
-        for _ in range(rounds)
-    ]
+    drawn = []
+    for _ in range(rounds):
+        examples = rng.integers(size, size=size)
+        drawn.append(difference(examples, [rng.integers(len(s), size=len(s)) for s in sides]))
     low, high = np.percentile(drawn, [2.5, 97.5])
     whole = difference(np.arange(size), [np.arange(len(side)) for side in sides])
     return whole, float(low), float(high)

@@ -25,9 +25,8 @@ class EntityBert(HeadOnEncoder):
 
     def __init__(self, config: Any, entity_variant: str | None = None):
         super().__init__(config)
-        config.entity_variant = entity_variant or getattr(
-            config, "entity_variant", "entity_embedding"
-        )
+        kept = getattr(config, "entity_variant", "entity_embedding")
+        config.entity_variant = entity_variant or kept
         self.variant = find_variant(config.entity_variant)
         parts = {"cls": 1, "mean": 1, "starts": 2}.get(self.variant.pooling, 3)
         if rows := ROWS[self.variant.ids]:
@@ -66,8 +65,7 @@ class EntityBert(HeadOnEncoder):
         # BERT adds position and segment to `inputs_embeds`, and normalises the sum.
         outputs = self.base_model(inputs_embeds=embedded, attention_mask=attention_mask, **kwargs)
         pooled = self.pool(outputs.last_hidden_state, attention_mask, starts, spans)
-        vector = self.dropout(pooled)
-        logits = self.classifier(vector)
+        logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
         return SequenceClassifierOutput(
             loss=loss,
@@ -76,13 +74,7 @@ class EntityBert(HeadOnEncoder):
             attentions=outputs.attentions,
         )
 
-    def pool(
-        self,
-        hidden: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        starts: torch.Tensor | None,
-        spans: torch.Tensor | None,
-    ) -> torch.Tensor:
+    def pool(self, hidden: torch.Tensor, attention_mask, starts, spans) -> torch.Tensor:
         """The vector [batch, hidden] that the classifier reads: see `Variant.pooling`."""
         pooling = self.variant.pooling
         vectors = [hidden[:, :1]] if pooling.startswith("cls") else []

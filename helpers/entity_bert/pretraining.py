@@ -15,11 +15,7 @@ from transformers.modeling_outputs import MaskedLMOutput
 from helpers import CourseError
 from helpers.architectures import mask_scores
 from helpers.batches import pad_rows
-from helpers.course import (
-    device_name,
-    profile_name,
-    seed_everything,
-)
+from helpers.course import device_name, profile_name, seed_everything
 from helpers.entity_bert.spans import compose, covered
 from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
@@ -27,10 +23,9 @@ from helpers.runs import train_quietly
 from helpers.text import analyzer
 
 NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
-Chunk = tuple[int, int]
 
 
-def find_chunks(sentences: Iterable[str]) -> list[list[Chunk]]:
+def find_chunks(sentences: Iterable[str]) -> list[list[tuple[int, int]]]:
     """find_chunks(["이순신 장군은 1545년에 태어났다."]) -> [[(0, 6), (8, 13)]]: likely entities.
 
     Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL). A
@@ -190,9 +185,7 @@ def recovered(
     share: float = 0.15,
     batch_size: int = 32,
 ) -> float:
-    """The share of hidden tokens that a model's first guess gets right;
-    the same ones for a seed.
-    """
+    """The share of hidden tokens, the same for a seed, that a model's first guess gets right."""
     tokenizer, net = load_tokenizer(model), MaskedPositionsLM(model).eval()
     rng, right, count = random.Random(seed), 0, 0
     rows = sorted(rows, key=lambda row: len(row["input_ids"]))

@@ -1,7 +1,7 @@
 """The log of all runs behind the lesson's table: read it, and compute what is missing."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def chosen_runs(runs: Iterable[dict]) -> list[dict]:
 def run_missing(
     data: str,
     files: Sequence[str | os.PathLike],
-    variants: Iterable[str],
+    variants: Collection[str],
     seeds: Sequence[int] = (0, 1, 2),
     *,
     rates: Sequence[float] = RATES,
@@ -63,8 +63,8 @@ def run_missing(
     """
     settings = settings or Settings()
     train_file, dev_file, test_file = files
+    options = {"dev_file": dev_file, "model": model}
     key = {"data": data, "weights": weights_of(model), "epochs": settings.epochs}
-    variants = list(variants)
     for seed in seeds:  # all variants of one seed first: a table that is cut short compares alike
         for variant in variants:
             tried = rates
@@ -74,15 +74,7 @@ def run_missing(
                 own = replace(settings, learning_rate=rate)
                 wanted = key | asdict(own) | {"variant": variant, "seed": seed}
                 if not find_runs(log, wanted):
-                    result = evaluate(
-                        train_file,
-                        test_file,
-                        variant,
-                        seed,
-                        dev_file=dev_file,
-                        model=model,
-                        settings=own,
-                    )
+                    result = evaluate(train_file, test_file, variant, seed, settings=own, **options)
                     append_run(log, wanted | asdict(result))
 
 

@@ -4,12 +4,14 @@ import json
 import os
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 from helpers import CourseError
 from helpers.text import check_text, quoted, read_text
 
+nfc = partial(unicodedata.normalize, "NFC")
 ROLES = ("subject_entity", "object_entity")
 TYPES = {  # KLUE's entity types and the word that a typed punctuation marker writes for them
     "PER": "사람",
@@ -25,11 +27,9 @@ TYPES = {  # KLUE's entity types and the word that a typed punctuation marker wr
 class Variant:
     """One way to tell BERT what the entities are: three switches.
 
-    markers: what is written around an entity in the text: None, 'entity' ([ENT], the same for
-    both), 'tags' ([SUB], [OBJ]), 'typed_tags' ([SUB:PER]) or 'punctuation' (@*사람*이순신@ and
-    #+날짜+1545년#).
-    ids: the rows of the entity embedding: None, 'entity' (0/1), 'role' (0/1/2) or 'typed' (0 to
-    12).
+    markers: what is written around an entity: None, 'entity' ([ENT], the same for both), 'tags'
+    ([SUB], [OBJ]), 'typed_tags' ([SUB:PER]) or 'punctuation' (@*사람*이순신@ and #+날짜+1545년#).
+    ids: the rows of the entity embedding: None, 'entity' (0/1), 'role' (0/1/2), 'typed' (0 to 12).
     pooling: which vectors of the last layer the classifier reads: [CLS], the mean of all tokens
     ('mean'), the entities' first tokens ('starts', the opening markers where there are some), the
     means over their tokens ('means').
@@ -99,13 +99,11 @@ def read_examples(path: str | os.PathLike) -> list[dict]:
     """Read a file in KLUE-RE's format: a JSON list of sentences with two entities and a label.
 
     Positions count Unicode characters, `end_idx` is the entity's last one.
-    Raises CourseError, naming the example, for anything missing or a span that does not spell its
-    word.
+    Raises CourseError, naming the example, for what is missing or does not spell its word.
     Source: Park et al. 2021, "KLUE", https://arxiv.org/abs/2105.09680
     """
-    text = read_text(path)
     try:
-        examples = json.loads(text)
+        examples = json.loads(read_text(path))
     except ValueError as error:
         raise CourseError(
             f"'{path}'은(는) JSON 파일이 아닙니다. KLUE-RE 형식의 파일을 주십시오."
@@ -135,15 +133,11 @@ def check_example(example: dict) -> None:
         entity = example[role]
         word, start, end = entity["word"], int(entity["start_idx"]), int(entity["end_idx"])
         found = sentence[start : end + 1] if 0 <= start <= end < len(sentence) else None
-        if found is None or not word.strip() or not same_text(found, word):
+        if found is None or not word.strip() or nfc(found) != nfc(word):
             raise CourseError(
                 f"{role}의 자리 {start}~{end}에 {quoted(word)}이(가) 없습니다. 자리는 0부터 세는 "
                 "글자(유니코드 문자)의 번호이고 end_idx는 마지막 글자입니다."
             )
-
-
-def same_text(a: str, b: str) -> bool:
-    return unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b)
 
 
 def make_example(
@@ -160,9 +154,8 @@ def make_example(
     """
     sentence = check_text(sentence)
     example: dict[str, Any] = {"sentence": sentence}
-    for role, entity, kind in zip(
-        ROLES, (subject, object), (subject_type, object_type), strict=True
-    ):
+    given = (subject, subject_type), (object, object_type)
+    for role, (entity, kind) in zip(ROLES, given, strict=True):
         places = isinstance(entity, tuple | list) and len(entity) == 2
         if places and all(isinstance(place, Integral) for place in entity):
             start, end = entity
@@ -175,24 +168,21 @@ def make_example(
 
 
 def find_word(sentence: str, word: str) -> tuple[int, int]:
-    """find_word("이순신은", "이순신") -> (0, 2);
-    CourseError unless it stands there exactly once.
-    """
+    """find_word("이순신은", "이순신") -> (0, 2); CourseError unless it is there exactly once."""
     starts = [i for i in range(len(sentence)) if word and sentence.startswith(word, i)]
-    if len(starts) != 1:
+    if len(starts) == 1:
+        return starts[0], starts[0] + len(word) - 1
+    if starts:
         few = ", ".join(map(str, starts[:5])) + (", …" if len(starts) > 5 else "")
-        where = f"여러 자리({few})에 있습니다" if starts else "없습니다"
-        advice = "(첫 글자, 마지막 글자)의 번호로 고르십시오"
-        if not starts:
-            advice = "문장에 쓴 그대로 주십시오"
-            whole = [unicodedata.normalize("NFC", text) for text in (word, sentence)]
-            if word and whole[0] in whole[1]:  # they look alike on the screen
-                advice = (
-                    "한쪽의 글자가 자모로 나뉘어 있습니다. "
-                    "둘 다 unicodedata.normalize('NFC', …)로 합치십시오"
-                )
-        raise CourseError(f"{quoted(word)}이(가) 문장에 {where}. {advice}.")
-    return starts[0], starts[0] + len(word) - 1
+        problem = f"여러 자리({few})에 있습니다. (첫 글자, 마지막 글자)의 번호로 고르십시오"
+    elif word and nfc(word) in nfc(sentence):  # they look alike on the screen
+        problem = (
+            "없습니다. 한쪽의 글자가 자모로 나뉘어 있습니다. "
+            "둘 다 unicodedata.normalize('NFC', …)로 합치십시오"
+        )
+    else:
+        problem = "없습니다. 문장에 쓴 그대로 주십시오"
+    raise CourseError(f"{quoted(word)}이(가) 문장에 {problem}.")
 
 
 def compose(sentence: str, spans: list[tuple[int, int]]) -> tuple[str, list[tuple[int, int]]]:
@@ -200,18 +190,14 @@ def compose(sentence: str, spans: list[tuple[int, int]]) -> tuple[str, list[tupl
 
     Spans are half-open here. One that begins or ends inside a syllable takes in the whole syllable.
     """
-    composed = unicodedata.normalize("NFC", sentence)
+    composed = nfc(sentence)
     if composed == sentence:
         return sentence, spans
 
     def border(place: int, step: int) -> int:
-        while True:
-            before, after = (
-                unicodedata.normalize("NFC", part) for part in (sentence[:place], sentence[place:])
-            )
-            if before + after == composed:
-                return len(before)
+        while nfc(sentence[:place]) + nfc(sentence[place:]) != composed:
             place += step
+        return len(nfc(sentence[:place]))
 
     return composed, [(border(start, -1), border(end, 1)) for start, end in spans]
 
@@ -220,17 +206,14 @@ def marker_texts(role: int, kind: str | None, markers: str | None) -> tuple[str,
     """marker_texts(0, "PER", "punctuation") -> ("@*사람*", "@"): opening and closing marker."""
     if markers is None:
         return "", ""
-    if markers == "entity":
-        return "[ENT]", "[/ENT]"
-    if markers == "tags":
-        return ("[SUB]", "[/SUB]") if role == 0 else ("[OBJ]", "[/OBJ]")
-    kind = check_type(kind)
+    if markers == "punctuation":
+        # Zhou & Chen 2021 close the object's type in "^", which small vocabularies often lack.
+        mark, quote = ("@*", "#+")[role]
+        return f"{mark}{quote}{TYPES[check_type(kind)]}{quote}", mark
+    name = "ENT" if markers == "entity" else ("SUB", "OBJ")[role]
     if markers == "typed_tags":
-        name = "SUB" if role == 0 else "OBJ"
-        return f"[{name}:{kind}]", f"[/{name}:{kind}]"
-    # Zhou & Chen 2021 close the object's type in "^", which small vocabularies often lack.
-    mark, quote = ("@", "*") if role == 0 else ("#", "+")
-    return f"{mark}{quote}{TYPES[kind]}{quote}", mark
+        name += f":{check_type(kind)}"
+    return f"[{name}]", f"[/{name}]"
 
 
 def check_type(kind: str | None) -> str:
@@ -255,8 +238,7 @@ def mark(
         cuts.append((start, (1, -end, number), number, 0, opening))
         cuts.append((end, (0, -start, -number), number, 1, closing))
     parts, length, done = [], 0, 0
-    inner = [[0, 0] for _ in spans]
-    outer = [[0, 0] for _ in spans]
+    inner, outer = ([[0, 0] for _ in spans] for _ in range(2))
     for place, _, number, closes, marker in sorted(cuts):
         parts += [text[done:place], marker]
         length += place - done
@@ -268,8 +250,7 @@ def mark(
 
 
 def covered(offsets: list[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
-    """covered([(0, 1), (1, 3), (4, 6)], (0, 2)) -> (0, 2):
-    the tokens (half-open) that share a letter.
+    """covered([(0, 1), (1, 3), (4, 6)], (0, 2)) -> (0, 2): tokens (half-open) that share a letter.
 
     Raises CourseError where no token does: the span is a space, or a letter the tokenizer drops.
     """

@@ -9,28 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from tqdm.auto import tqdm
-from transformers import (
-    Trainer,
-    TrainerCallback,
-    get_linear_schedule_with_warmup,
-)
+from transformers import Trainer, TrainerCallback
 
 from helpers import CourseError
 from helpers.architectures import fit_length
-from helpers.course import (
-    bf16_supported,
-    device_name,
-    profile_name,
-    seed_everything,
-)
+from helpers.batches import pad_rows
+from helpers.course import bf16_supported, device_name, profile_name, seed_everything
 from helpers.entity_bert.metrics import label_names, micro_f1
 from helpers.entity_bert.model import EntityBert, add_tag_rows
-from helpers.entity_bert.spans import (
-    add_special_tokens,
-    encode,
-    find_variant,
-    make_example,
-)
+from helpers.entity_bert.spans import add_special_tokens, encode, find_variant, make_example
 from helpers.resources import load_model, load_tokenizer
 from helpers.runs import train_quietly
 
@@ -41,12 +28,24 @@ WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for ev
 
 @dataclass(frozen=True)
 class Settings:
-    """How `train` trains; `max_length` in tokens."""
+    """How `train` trains; `max_length` in tokens.
+
+    Raises CourseError for a number with which nothing can be trained.
+    """
 
     epochs: float = 10
     learning_rate: float = 2e-4
     batch_size: int = 16
     max_length: int = 256
+
+    def __post_init__(self):
+        least = {"epochs": 0, "learning_rate": 0, "batch_size": 0, "max_length": 2}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if not value > bound:
+                raise CourseError(
+                    f"{name}={value}(으)로는 배울 수 없습니다. {bound}보다 큰 수를 주십시오."
+                )
 
 
 def train(
@@ -68,7 +67,6 @@ def train(
     Raises CourseError for an unknown variant or model, and for a span that does not fit.
     """
     settings = settings or Settings()
-    check_settings(settings)
     device = device or device_name(profile_name())
     tokenizer = load_tokenizer(model)
     labels = list(labels or label_names(examples))
@@ -82,9 +80,7 @@ def train(
     rows = encode_all(tokenizer, examples, variant, max_length)
     for row, example in zip(rows, examples, strict=True):
         row["labels"] = net.config.label2id[example["label"]]
-    optimizer = new_optimizer(net, settings.learning_rate)
     steps = max(1, int(settings.epochs * -(-len(rows) // settings.batch_size)))
-    schedule = get_linear_schedule_with_warmup(optimizer, int(WARMUP * steps), steps)
     train_quietly(
         Trainer,
         steps=steps,
@@ -93,13 +89,14 @@ def train(
         callbacks=callbacks,
         arguments={
             "per_device_train_batch_size": settings.batch_size,
+            "warmup_steps": int(WARMUP * steps),
             "train_sampling_strategy": "group_by_length",
         },
         model=net,
         processing_class=tokenizer,
         train_dataset=rows,
         data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id),
-        optimizers=(optimizer, schedule),
+        optimizers=(new_optimizer(net, settings.learning_rate), None),
     )
     return net.eval(), tokenizer
 
@@ -120,24 +117,9 @@ def new_optimizer(net: EntityBert, learning_rate: float) -> torch.optim.AdamW:
     """AdamW; what stands above the BERT is new and learns FASTER."""
     encoder = f"{net.base_model_prefix}."
     new = [p for name, p in net.named_parameters() if not name.startswith(encoder)]
-    return torch.optim.AdamW(
-        [
-            {"params": list(net.base_model.parameters()), "lr": learning_rate},
-            {"params": new, "lr": learning_rate * FASTER},
-        ],
-        weight_decay=0.01,
-        fused=True,
-    )
-
-
-def check_settings(settings: Settings) -> None:
-    """Raise CourseError for a number with which nothing can be trained."""
-    for name, least in (("epochs", 0), ("learning_rate", 0), ("batch_size", 0), ("max_length", 2)):
-        value = getattr(settings, name)
-        if not value > least:
-            raise CourseError(
-                f"{name}={value}(으)로는 배울 수 없습니다. {least}보다 큰 수를 주십시오."
-            )
+    groups = [{"params": net.base_model.parameters()}]
+    groups.append({"params": new, "lr": learning_rate * FASTER})
+    return torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.01, fused=True)
 
 
 def encode_all(
@@ -157,18 +139,9 @@ def pad_batch(
     rows: Sequence[dict], pad_token_id: int, length: int | None = None
 ) -> dict[str, torch.Tensor]:
     """Put rows of `encode` into tensors [batch, length], filled to a multiple of WIDTH."""
-    longest = max(len(row["input_ids"]) for row in rows)
-    length = length or -(-longest // WIDTH) * WIDTH
-    batch = {
-        name: torch.tensor([r[name] + [fill] * (length - len(r[name])) for r in rows])
-        for name, fill in (("input_ids", pad_token_id), ("entity_ids", 0))
-    }
-    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-    batch["attention_mask"] = (torch.arange(length) < lengths[:, None]).long()
-    for name in ("starts", "spans", "labels"):
-        if name in rows[0]:
-            batch[name] = torch.tensor([row[name] for row in rows])
-    return batch
+    fills = {"input_ids": pad_token_id, "entity_ids": 0}
+    fills |= dict.fromkeys(("starts", "spans", "labels"))  # as they are
+    return pad_rows(rows, fills, width=length, multiple=WIDTH)
 
 
 def predict(
@@ -190,8 +163,7 @@ def predict_rows(
     """`predict` for rows of `encode`, shortest first so that little is padded."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     result = np.zeros((len(rows), model.config.num_labels))
-    kind = model.device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=bf16_supported()):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = pad_batch([rows[i] for i in chosen], tokenizer.pad_token_id)
@@ -242,10 +214,9 @@ class ProgressBar(TrainerCallback):
 
 
 class RelationExtractor:
-    """extract_relation("이순신은 1545년에 태어났다.", "이순신", "1545년")
-    -> {"per:date_of_birth": 0.93, ...}
+    """A trained model and its tokenizer, also from the folder that they were saved in.
 
-    Made of a trained model and its tokenizer, or of the folder that they were saved in.
+    extractor("이순신은 1545년에 태어났다.", "이순신", "1545년") -> {"per:date_of_birth": 0.93, ...}
     """
 
     def __init__(self, model: EntityBert, tokenizer: Any):
