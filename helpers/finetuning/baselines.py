@@ -72,8 +72,7 @@ def find_names(text: str, names: Container[str], longest: int = 40) -> list[tupl
 
 
 def sliding_window(train: Sequence[dict], test: Sequence[dict]) -> list[dict]:
-    """Reading: the words whose neighbours share most with the question;
-    no answer below a threshold.
+    """Reading: the words whose neighbours share most with the question, or below a threshold none.
 
     Source: Richardson et al. 2013, "MCTest", https://aclanthology.org/D13-1020
     """

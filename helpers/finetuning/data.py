@@ -45,25 +45,13 @@ def klue_entities(rows: Sequence[dict]) -> Examples:
 
 def klue_reading(rows: Sequence[dict]) -> Examples:
     """KLUE-MRC: a question a row, its passage beside it; `answers` is a list of a column each."""
-    return reading_examples(
-        {
-            "context": row["context"],
-            "qas": [
-                {
-                    "id": row["guid"],
-                    "question": row["question"],
-                    "is_impossible": row["is_impossible"],
-                    "answers": [
-                        {"text": text, "answer_start": start}
-                        for text, start in zip(
-                            row["answers"]["text"], row["answers"]["answer_start"], strict=True
-                        )
-                    ],
-                }
-            ],
-        }
-        for row in rows
-    )
+    paragraphs = []
+    for row in rows:
+        columns = row["answers"]["text"], row["answers"]["answer_start"]
+        answers = [{"text": t, "answer_start": start} for t, start in zip(*columns, strict=True)]
+        question = {**row, "id": row["guid"], "answers": answers}
+        paragraphs.append({"context": row["context"], "qas": [question]})
+    return reading_examples(paragraphs)
 
 
 KLUE: dict[str, Callable[[Sequence[dict]], Examples]] = {

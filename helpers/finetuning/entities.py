@@ -102,10 +102,8 @@ def read_entities(path: str | os.PathLike) -> Examples:
 
     A line is a character, a tab and its tag; a blank line ends a sentence, `##` begins a comment,
     whose marked-up sentence is not read: there `<` and `>` may as well belong to the text. A blank
-    in a tag is dropped, a missing character is a blank, and blanks at the edge of an entity leave
-    it.
-    Raises CourseError for a line without a tag, for an unknown tag, and for a file without a
-    sentence.
+    in a tag is dropped, a missing character is a blank, blanks at an entity's edge leave it.
+    Raises CourseError for a line without a tag, an unknown tag and a file without a sentence.
     """
     examples, chars, tags, name = [], [], [], ""
     for number, line in enumerate([*read_text(path).split("\n"), ""], start=1):
@@ -143,24 +141,17 @@ def clean_entities(text: str, entities: Sequence[Entity]) -> tuple[str, list[Ent
     cleaned, places = clean(text)
     moved: list[Entity] = []
     for first, end, kind in entities:
-        while first < end and (text[first].isspace() or text[first] in ZERO_WIDTH):
-            first += 1
-        while first < end and (text[end - 1].isspace() or text[end - 1] in ZERO_WIDTH):
-            end -= 1
-        if first < end:
-            first = bisect_right(places, first) - 1
-            first = max(
-                first, moved[-1][1] if moved else 0
-            )  # two in one syllable: the first has it
-            end = bisect_right(places, end - 1)
+        solid = [i for i in range(first, end) if not (text[i].isspace() or text[i] in ZERO_WIDTH)]
+        if solid:
+            done = moved[-1][1] if moved else 0  # two in one syllable: the first has it
+            first = max(bisect_right(places, solid[0]) - 1, done)
+            end = bisect_right(places, solid[-1])
             moved += [(first, end, kind)] * (first < end)
     return cleaned, moved
 
 
 class Entities(Task):
-    """Files: KLUE-NER's format, see `read_entities`.
-    An example's `entities` are what is predicted.
-    """
+    """Files: see `read_entities`. An example's `entities` are what is predicted."""
 
     name = "entities"
     columns = ("text",)
@@ -172,11 +163,8 @@ class Entities(Task):
         return read_entities(path)
 
     def head_options(self, tokenizer: Any, examples: Sequence[dict]) -> dict:
-        encoded = tokenizer(
-            [example["text"] for example in examples],
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-        )
+        texts = [example["text"] for example in examples]
+        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
         found = {"O"}
         for example, offsets in zip(examples, encoded["offset_mapping"], strict=True):
             tags = tags_of(len(example["text"]), example["entities"])
@@ -196,14 +184,8 @@ class Entities(Task):
         rows = []
         for row, number in enumerate(encoded["overflow_to_sample_mapping"]):
             offsets = encoded["offset_mapping"][row][1:-1]  # without [CLS] and [SEP]
-            rows.append(
-                {
-                    "input_ids": encoded["input_ids"][row],
-                    "token_type_ids": encoded["token_type_ids"][row],
-                    "offsets": offsets,
-                    "example": number,
-                }
-            )
+            rows.append({name: encoded[name][row] for name in ("input_ids", "token_type_ids")})
+            rows[-1] |= {"offsets": offsets, "example": number}
             if labels:
                 tags = tags_of(len(examples[number]["text"]), examples[number]["entities"])
                 ids = [config.label2id[label] for label in piece_labels(tags, offsets)]
@@ -240,15 +222,10 @@ def entity_f1(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> dict
     """F1 of whole entities, type and both borders right: over all, and a mean over types.
 
     gold, predicted: IOB2 tags of the characters of each sentence. `O` is no type and never counts.
-    The mean over types is KLUE's own measure. Source:
-    https://github.com/KLUE-benchmark/KLUE-baseline
+    The mean over types is KLUE's measure: https://github.com/KLUE-benchmark/KLUE-baseline
     """
     options = {"mode": "strict", "scheme": IOB2, "zero_division": 0}
-    if not any(
-        tag != "O" for tags in gold for tag in tags
-    ):  # seqeval would stop at a mean of nothing
+    if set().union(*gold) <= {"O"}:  # seqeval would stop at a mean of nothing
         return {"f1": 0.0, "macro_f1": 0.0}
-    return {
-        "f1": float(f1_score(gold, predicted, average="micro", **options)),
-        "macro_f1": float(f1_score(gold, predicted, average="macro", **options)),
-    }
+    means = {"f1": "micro", "macro_f1": "macro"}
+    return {k: float(f1_score(gold, predicted, average=v, **options)) for k, v in means.items()}

@@ -58,9 +58,7 @@ def task_files(task: str, files: Sequence[str]) -> dict[str, str]:
 
 
 def recognise(path: str) -> str:
-    """The name of the task that a file is for, by its first lines.
-    Raises CourseError if it is for none.
-    """
+    """The name of the task that a file is for. Raises CourseError if it is for none."""
     text = read_text(path).lstrip()
     header = text.split("\n", 1)[0].split("\t")
     if text.startswith("{"):

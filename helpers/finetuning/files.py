@@ -19,8 +19,7 @@ class Examples(list):
 
 
 def clean(text: str) -> tuple[str, Sequence[int]]:
-    """clean("가" spelled as two letters + "\\u200b나") -> ("가나", [0, 3, 4]):
-    the text, and its places.
+    """clean("가" spelled as two letters + "\\u200b나") -> ("가나", [0, 3, 4]): text and places.
 
     Hangul is composed (NFC; macOS takes it apart) and characters without width are left out.
     places[i]: where the i-th character began in the old text; the last one is the old length.

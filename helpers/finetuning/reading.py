@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,10 @@ def reading_examples(paragraphs: Iterable[dict]) -> Examples:
         for entry in paragraph["qas"]:
             name, question = str(entry["id"]), clean(entry["question"])[0]
             stated = [] if entry.get("is_impossible") else entry["answers"]
-            spans = [
-                find_answer(context, clean(answer["text"])[0], start)
-                for answer in stated
-                for start in [bisect_right(places, int(answer["answer_start"])) - 1]
-            ]
+            spans = []
+            for answer in stated:
+                start = bisect_right(places, int(answer["answer_start"])) - 1
+                spans.append(find_answer(context, clean(answer["text"])[0], start))
             if None in spans:
                 refused.append(f"{name}: 답이 본문의 적힌 자리에 없습니다.")
             elif not question.strip() or not context.strip():
@@ -87,19 +87,12 @@ def find_answer(context: str, answer: str, start: int) -> tuple[int, int] | None
 def passages(tokenizer: Any) -> Callable[[str], tuple[list[int], list[tuple[int, int]]]]:
     """A function from a passage to its ids and offsets; it computes them once a passage."""
     options = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
-
-    @cache
-    def encode_passage(context: str) -> tuple:
-        encoded = tokenizer(context, **options)
-        return encoded["input_ids"], encoded["offset_mapping"]
-
-    return encode_passage
+    parts = itemgetter("input_ids", "offset_mapping")
+    return cache(lambda context: parts(tokenizer(context, **options)))
 
 
 def pieces_of(offsets: Sequence[tuple[int, int]], first: int, end: int) -> tuple[int, int] | None:
-    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece
-    that share a character, or None.
-    """
+    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece in it, in part or whole."""
     shared = [i for i, (start, stop) in enumerate(offsets) if start < end and first < stop]
     return (shared[0], shared[-1]) if shared else None
 
@@ -109,14 +102,10 @@ def best_span(
 ) -> tuple[float, int, int]:
     """best_span([0, 5, 1], [4, 0, 3]) -> (8.0, 1, 2): the highest start + end of a span.
 
-    It ends at or after its start and is at most `longest` pieces long. starts, ends: logits
-    [pieces].
+    At least one and at most `longest` pieces long. starts, ends: logits [pieces].
     """
     scores = np.add.outer(np.asarray(starts, float), np.asarray(ends, float))
-    reach = np.subtract.outer(
-        np.arange(len(scores)), np.arange(len(scores))
-    ).T  # pieces after the start
-    allowed = (reach >= 0) & (reach < longest)
+    allowed = np.triu(np.tri(len(scores), k=longest - 1, dtype=bool))
     first, last = divmod(int(np.where(allowed, scores, -np.inf).argmax()), scores.shape[1])
     return float(scores[first, last]), first, last
 
@@ -136,16 +125,13 @@ def learn_particles(words: Iterable[tuple[str, int]]) -> list[str]:
 
 
 def cut_particle(word: str, particles: Sequence[str]) -> int:
-    """cut_particle("서울에서", ["서", "에서"]) -> 2: how many characters stay;
-    the longest particle goes.
-    """
+    """cut_particle("서울에서", ["서", "에서"]) -> 2: what stays without the longest particle."""
     fitting = [len(p) for p in particles if word.endswith(p) and len(p) < len(word)]
     return len(word) - max(fitting, default=0)
 
 
 def normalize_answer(text: str) -> str:
-    """normalize_answer("《한강》, (漢江)") -> "한강 漢江":
-    what two answers may differ in is taken away.
+    """normalize_answer("《한강》, (漢江)") -> "한강 漢江": without what answers may differ in.
 
     Source: KorQuAD 1.0's evaluation script, https://korquad.github.io
     """
@@ -176,10 +162,7 @@ def texts_of(example: dict) -> list[str]:
 
 
 class Reading(Task):
-    """Files in SQuAD's layout, see `read_reading`.
-
-    A prediction is {"text", "start", "end", "score"}.
-    """
+    """Files: see `read_reading`. A prediction is {"text", "start", "end", "score"}."""
 
     name = "reading"
     columns = ("question", "context")
@@ -205,9 +188,7 @@ class Reading(Task):
         }
 
     def encode(self, tokenizer, examples, config, max_length, labels):
-        """[CLS] question [SEP] window [SEP]: windows overlap by a third;
-        a question takes half at most.
-        """
+        """[CLS] question, half at most [SEP] window [SEP]; windows overlap by a third."""
         encoded, rows = passages(tokenizer), []
         cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         for number, example in enumerate(examples):

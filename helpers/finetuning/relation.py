@@ -16,21 +16,17 @@ NONE = "no_relation"
 
 
 def mark_entities(example: dict) -> str:
-    """ "이순신은 무신이다." -> "@ 이순신 @ 은 # 무신 # 이다.":
-    no new token is needed for these marks.
+    """ "이순신은 무신이다." -> "@ 이순신 @ 은 # 무신 # 이다.": marks that need no new token.
 
     Source: Zhou & Chen 2021, "An Improved Baseline for Sentence-level Relation Extraction",
     https://arxiv.org/abs/2102.01373
     """
     text, cuts = example["sentence"], []
     for number, (role, mark) in enumerate(MARKS.items()):
-        entity = example[role]
-        cuts += [
-            (entity["start_idx"], number, f" {mark} "),
-            (entity["end_idx"] + 1, -1, f" {mark} "),
-        ]
+        cuts.append((example[role]["start_idx"], number, mark))
+        cuts.append((example[role]["end_idx"] + 1, -1, mark))
     for place, _, mark in sorted(cuts, reverse=True):  # from the end: earlier places stay valid
-        text = text[:place] + mark + text[place:]
+        text = f"{text[:place]} {mark} {text[place:]}"
     return " ".join(text.split())
 
 
@@ -58,8 +54,5 @@ class Relation(Sentiment):
         gold = [example["label"] for example in examples]
         found = [prediction["label"] for prediction in predictions]
         labels = sorted({*gold, *found} - {NONE})
-        return {
-            "micro_f1": float(
-                f1_score(gold, found, labels=labels, average="micro", zero_division=0)
-            )
-        }
+        score = f1_score(gold, found, labels=labels, average="micro", zero_division=0)
+        return {"micro_f1": float(score)}

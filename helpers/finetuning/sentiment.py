@@ -32,12 +32,8 @@ class Sentiment(Task):
     def head_options(self, tokenizer: Any, examples: Sequence[dict]) -> dict:
         return label_options(classes(examples))
 
-    def encode(self, tokenizer, examples, config, max_length, labels):
-        rows = encode_texts(tokenizer, examples, self.columns, max_length)
-        for row, example in zip(rows, examples, strict=True):
-            if labels:
-                row["labels"] = config.label2id[example["label"]]
-        return rows
+    def target(self, example, config):
+        return config.label2id[example["label"]]
 
     def decode(self, examples, rows, logits, config):
         probabilities = torch.tensor(np.array(logits)).softmax(-1).numpy()
@@ -67,16 +63,3 @@ def classes(examples: Sequence[dict]) -> set[str]:
             "주십시오."
         )
     return labels
-
-
-def encode_texts(
-    tokenizer: Any, examples: Sequence[dict], columns: Sequence[str], max_length: int
-) -> list[dict]:
-    """A row an example, its one or two texts cut to `max_length` tokens (the longer one first)."""
-    texts = ([example[column] for example in examples] for column in columns)
-    encoded = tokenizer(*texts, truncation=True, max_length=max_length)
-    pairs = zip(encoded["input_ids"], encoded["token_type_ids"], strict=True)
-    return [
-        {"input_ids": ids, "token_type_ids": types, "example": number}
-        for number, (ids, types) in enumerate(pairs)
-    ]

@@ -7,7 +7,6 @@ import pandas as pd
 
 from helpers import CourseError
 from helpers.finetuning.files import Examples, read_table
-from helpers.finetuning.sentiment import encode_texts
 from helpers.finetuning.tasks import Settings, Task
 
 HIGHEST = 5.0
@@ -47,12 +46,8 @@ class Similarity(Task):
     def head_options(self, tokenizer, examples):
         return {"num_labels": 1, "problem_type": "regression"}
 
-    def encode(self, tokenizer, examples, config, max_length, labels):
-        rows = encode_texts(tokenizer, examples, self.columns, max_length)
-        for row, example in zip(rows, examples, strict=True):
-            if labels:
-                row["labels"] = example["score"] / HIGHEST
-        return rows
+    def target(self, example, config):
+        return example["score"] / HIGHEST
 
     def decode(self, examples, rows, logits, config):
         return [float(row[0]) * HIGHEST for row in logits]
@@ -62,10 +57,7 @@ class Similarity(Task):
 
 
 def correlations(gold: list[float], predicted: list[float]) -> dict[str, float]:
-    """correlations([1, 2, 3], [1, 2, 30]) -> {"pearson": 0.883, "spearman": 1.0}
-
-    0 for a constant.
-    """
+    """correlations([1, 2, 3], [1, 2, 30]) -> {"pearson": 0.883, "spearman": 1.0}; 0: a constant."""
     sides = pd.Series(gold, dtype=float), pd.Series(predicted, dtype=float)
     if any(side.nunique() < 2 for side in sides):
         return {"pearson": 0.0, "spearman": 0.0}

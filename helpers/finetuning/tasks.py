@@ -14,12 +14,8 @@ from helpers.batches import pad_rows
 from helpers.finetuning.files import Examples
 
 WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
-FILL = {
-    "token_type_ids": 0,
-    "labels": -100,  # no loss there
-    "start_positions": None,
-    "end_positions": None,
-}
+FILL = {"token_type_ids": 0, "labels": -100}  # no loss there
+FILL |= dict.fromkeys(("start_positions", "end_positions"))
 
 
 @dataclass(frozen=True)
@@ -27,9 +23,9 @@ class Settings:
     """How a task is trained; `max_length` in tokens, cut to what the model can read.
 
     steps: instead of epochs. layer_decay: each layer learns at this part of the rate of the one
-    above.
-    frozen_layers: the embeddings and this many layers do not learn. pad_to_max and bf16=False are
-    there to be timed: every batch as long as `max_length`, and 32 bits where bf16 is possible.
+    above. frozen_layers: the embeddings and this many layers do not learn. pad_to_max and
+    bf16=False are there to be timed: every batch as long as `max_length`, and 32 bits.
+    Raises CourseError for a number with which nothing can be trained.
     """
 
     epochs: float = 3
@@ -42,8 +38,7 @@ class Settings:
     pad_to_max: bool = False
     bf16: bool | None = None
 
-    def check(self) -> None:
-        """Raise CourseError for a number with which nothing can be trained."""
+    def __post_init__(self):
         least = {"epochs": 0, "learning_rate": 0, "batch_size": 0, "max_length": 15, "steps": 0}
         least |= {"layer_decay": 0, "frozen_layers": -1}
         for name, bound in least.items():
@@ -55,9 +50,7 @@ class Settings:
 
 
 def label_options(labels: Iterable[str]) -> dict[str, dict]:
-    """label_options({"b", "a"}) -> the numbers of the labels and back,
-    as a model's config has them.
-    """
+    """label_options({"b", "a"}) -> the numbers of the labels and back, for a model's config."""
     names = dict(enumerate(sorted(labels)))
     return {"id2label": names, "label2id": {name: number for number, name in names.items()}}
 
@@ -66,6 +59,7 @@ class Task:
     """A task is stateless: what it learns from the training examples stands in the model's config.
 
     To add one, fill in the five class attributes and the methods that raise NotImplementedError.
+    Without an `encode` of its own a task has one row an example, labelled with its `target`.
     """
 
     name: ClassVar[str]
@@ -85,9 +79,22 @@ class Task:
     def encode(
         self, tokenizer: Any, examples: Sequence[dict], config: Any, max_length: int, labels: bool
     ) -> list[dict]:
-        """Rows for the model, one or several an example; `example` is its number.
-        labels: for training.
+        """Rows for the model, one or several an example: `example` is its number.
+
+        labels: for training. Here: the texts cut to `max_length` tokens, the longer one first.
         """
+        texts = ([example[column] for example in examples] for column in self.columns)
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length)
+        names = ("input_ids", "token_type_ids")
+        rows = [{name: encoded[name][n] for name in names} for n in range(len(examples))]
+        for number, (row, example) in enumerate(zip(rows, examples, strict=True)):
+            row["example"] = number
+            if labels:
+                row["labels"] = self.target(example, config)
+        return rows
+
+    def target(self, example: dict, config: Any) -> int | float:
+        """What the model is to say of an example."""
         raise NotImplementedError
 
     def collate(
@@ -102,11 +109,7 @@ class Task:
         return outputs.logits
 
     def decode(
-        self,
-        examples: Sequence[dict],
-        rows: Sequence[dict],
-        logits: Sequence[np.ndarray],
-        config: Any,
+        self, examples: Sequence[dict], rows: Sequence[dict], logits: Sequence[np.ndarray], config
     ) -> list:
         """One prediction an example, from the logits of its rows."""
         raise NotImplementedError

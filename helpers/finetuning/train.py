@@ -9,18 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import (
-    Trainer,
-    TrainerCallback,
-)
+from transformers import Trainer, TrainerCallback
 
 from helpers.architectures import fit_length
-from helpers.course import (
-    bf16_supported,
-    device_name,
-    profile_name,
-    seed_everything,
-)
+from helpers.course import bf16_supported, device_name, profile_name, seed_everything
 from helpers.finetuning.files import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
 from helpers.finetuning.tasks import WIDTH, Settings, Task
@@ -34,9 +26,7 @@ FASTER = 10  # how much faster pooler and head learn than the pretrained layers
 
 @dataclass
 class FineTuned:
-    """A model trained for a task. Called with the task's texts it answers:
-    reader(question, context).
-    """
+    """A model trained for a task. Called with its texts it answers: reader(question, context)."""
 
     task: Task
     model: Any
@@ -109,14 +99,11 @@ def train_together(
     """Fine-tune one BERT on all tasks: {task name: model of that task}; their encoder is the same.
 
     tasks: {task: examples as its `read` gives them}. model: a name or a folder; untrained: only
-    its shape. Every batch is of one task, drawn by `temperature_shares`. changes:
-    to each task's `Settings`; the smallest learning rate counts for all, and the steps of the tasks
-    add up.
+    its shape. Every batch is of one task, drawn by `temperature_shares`. changes: to each task's
+    `Settings`; the smallest learning rate counts for all, and the steps of the tasks add up.
     Raises CourseError for settings with which nothing can be trained.
     """
     own = [replace(task.settings, **changes) for task in tasks]
-    for each in own:
-        each.check()
     device = device or device_name(profile_name())
     tokenizer = load_tokenizer(model)
     seed_everything(seed)
@@ -131,14 +118,9 @@ def train_together(
         rows += [{**row, "task": task.name} for row in encoded]
     parts = zip(groups, own, strict=True)
     steps = sum(max(1, int(s.epochs * -(-len(g) // s.batch_size))) for g, s in parts)
-    batches = mixed_batches(
-        groups,
-        [len(row["input_ids"]) for row in rows],
-        [each.batch_size for each in own],
-        temperature_shares([len(examples) for examples in tasks.values()], temperature),
-        own[0].steps or steps,
-        seed,
-    )
+    lengths, sizes = [len(row["input_ids"]) for row in rows], [each.batch_size for each in own]
+    shares = temperature_shares([len(examples) for examples in tasks.values()], temperature)
+    batches = mixed_batches(groups, lengths, sizes, shares, own[0].steps or steps, seed)
 
     def collate(chosen: Sequence[dict]) -> dict:
         one = tuned[chosen[0]["task"]]
@@ -153,14 +135,7 @@ def train_together(
     return tuned
 
 
-def new_head(
-    task: Task,
-    tokenizer: Any,
-    examples: Sequence[dict],
-    model: str | os.PathLike,
-    untrained: bool,
-    device: str,
-) -> Any:
+def new_head(task: Task, tokenizer: Any, examples: Sequence[dict], model, untrained, device) -> Any:
     """A BERT under the task's head, whose config knows what the head needs."""
     options = task.head_options(tokenizer, examples)
     config = load_config(model, **options)
@@ -229,10 +204,7 @@ def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[di
 
 
 def depth_of(name: str, new: int) -> int:
-    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3
-
-    0: the embeddings, `new`: a head.
-    """
+    """depth_of("bert.encoder.layer.2.output.dense.bias", 9) -> 3; 0: embeddings, `new`: a head."""
     if re.search(r"\.embeddings(_project)?\.", name):  # ELECTRA widens its embeddings
         return 0
     layer = re.search(r"\.encoder\.layer\.(\d+)\.", name)
@@ -242,8 +214,7 @@ def depth_of(name: str, new: int) -> int:
 class Watch(TrainerCallback):
     """Measure on other examples every `every` steps; `history` holds {"step", metrics} rows.
 
-    patience: stop after so many measurements without a better `task.score`, and go back to the
-    best.
+    patience: stop after so many without a better `task.score`, and go back to the best.
     """
 
     def __init__(
