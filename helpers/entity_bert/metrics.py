@@ -94,8 +94,8 @@ def twin_accuracy(examples: Sequence[dict], results: str) -> float:
 
 
 def label_after_swap(label: str, labels: Sequence[str]) -> str:
-    """label_after_swap("per:children", labels) -> "per:parents" if that is one of the labels, else
-    no_relation: what is right when subject and object change places.
+    """What is right when subject and object change places: "per:children" -> "per:parents", if that
+    is one of the labels, else no_relation.
     """
     turned = label if label in SYMMETRIC else INVERSE.get(label)
     return turned if turned in labels else NO_RELATION
@@ -110,9 +110,8 @@ def paired_bootstrap(
 ) -> tuple[float, float, float]:
     """Mean micro F1 of runs `a` minus that of runs `b` in points, and its 95 % interval.
 
-    a, b: the `outcomes` of one run a seed, on the same examples. Every round draws the examples and
-    the seeds anew with replacement, the same examples for both sides. An interval that holds 0 is
-    noise.
+    a, b: the `outcomes` of one run a seed, on the same examples. A round draws examples (the same
+    for both sides) and seeds with replacement. An interval that holds 0 is noise.
     Source: Koehn 2004, "Statistical significance tests", https://aclanthology.org/W04-3250
     """
     rng = np.random.default_rng(seed)

@@ -28,17 +28,14 @@ NOUNS = {"NNP", "NNG", "SL", "SH", "SN", "XPN", "XSN", "NNB"}
 def find_chunks(sentences: Iterable[str]) -> list[list[tuple[int, int]]]:
     """find_chunks(["이순신 장군은 1545년에 태어났다."]) -> [[(0, 6), (8, 13)]]: likely entities.
 
-    Runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign letters (SL). A
-    run may go on after a space ("이순신 장군"), but not after or with a number. Character spans,
-    half-open.
+    Half-open runs of Kiwi's noun tags that hold a proper noun (NNP), a number (SN) or foreign
+    letters (SL). A run may go on after a space ("이순신 장군"), but not after or with a number.
     """
     sentences = list(sentences)
     found = []
     for tokens, sentence in zip(analyzer().tokenize(sentences), sentences, strict=True):
         runs: list[list] = []
-        for token in tokens:
-            if token.tag not in NOUNS:
-                continue
+        for token in (token for token in tokens if token.tag in NOUNS):
             last = runs[-1][-1] if runs else None
             between = sentence[last.end : token.start] if last else None
             numbers = {"SN", "NNB"} & {token.tag, last.tag} if last else set()

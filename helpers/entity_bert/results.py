@@ -21,7 +21,7 @@ def read_results(log: Path = LOG, weights: str | None = None) -> list[dict]:
 
 
 def best_rate(runs: Sequence[dict]) -> float:
-    """The learning rate that did best on the development file with the first seed.
+    """The rate that did best on the development file with the first seed.
 
     runs: of one variant on one data set. The test file has no say.
     """
@@ -35,12 +35,8 @@ def chosen_runs(runs: Iterable[dict]) -> list[dict]:
     groups: dict[tuple, list[dict]] = {}
     for run in runs:
         groups.setdefault((run["data"], run["epochs"], run["variant"]), []).append(run)
-    return [
-        run
-        for group in groups.values()
-        for run in group
-        if run["learning_rate"] == best_rate(group)
-    ]
+    rates = ((group, best_rate(group)) for group in groups.values())
+    return [run for group, rate in rates for run in group if run["learning_rate"] == rate]
 
 
 def run_missing(
@@ -56,7 +52,7 @@ def run_missing(
 ) -> None:
     """Run every variant and seed that the log lacks; append a line as each one ends.
 
-    data: the name of the data set in the log. files: for training, for the choice of rate and
+    data: its name in the log. files: for training, for the choice of rate and
     epoch, for the test. Every variant tries all rates with the first seed and takes the best one
     for the others. A run that was broken off is simply run again.
     Raises CourseError as `evaluate` does.

@@ -1,5 +1,6 @@
 """Fine-tune an EntityBert, keep its best epoch, and predict."""
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,16 +63,23 @@ def train(
     """Fine-tune a BERT for relation extraction: (model in evaluation mode, its tokenizer).
 
     examples: as `read_examples` gives them. model: a name or a folder, as for `load_model`.
-    labels: the model's classes; those of the examples if left out. A `KeepBest` among the callbacks
-    makes the result that of the best epoch.
+    labels: the model's classes; those of the examples if left out. With a `KeepBest` among the
+    callbacks the model is that of the best epoch.
     Raises CourseError for an unknown variant or model, and for a span that does not fit.
     """
     settings = settings or Settings()
     device = device or device_name(profile_name())
     tokenizer = load_tokenizer(model)
-    labels = list(labels or label_names(examples))
+    labels = labels or label_names(examples)
     seed_everything(seed)
-    net = new_classifier(model, variant, labels)
+    net = load_model(
+        EntityBert,
+        model,
+        entity_variant=variant,
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
+        attention_probs_dropout_prob=0.0,  # drawing its masks would cost a sixth of the time
+    )
     max_length = fit_length(settings.max_length, net.config, WIDTH)
     if add_special_tokens(tokenizer, variant):
         add_tag_rows(net, tokenizer)
@@ -99,18 +107,6 @@ def train(
         optimizers=(new_optimizer(net, settings.learning_rate), None),
     )
     return net.eval(), tokenizer
-
-
-def new_classifier(model: str | os.PathLike, variant: str, labels: Sequence[str]) -> EntityBert:
-    """A pretrained BERT under a new layer that tells the labels apart."""
-    return load_model(
-        EntityBert,
-        model,
-        entity_variant=variant,
-        id2label=dict(enumerate(labels)),
-        label2id={label: number for number, label in enumerate(labels)},
-        attention_probs_dropout_prob=0.0,  # drawing its masks would cost a sixth of the time
-    )
 
 
 def new_optimizer(net: EntityBert, learning_rate: float) -> torch.optim.AdamW:
@@ -186,7 +182,6 @@ class KeepBest(TrainerCallback):
         length = fit_length(self.max_length, model.config, WIDTH)
         variant = model.config.entity_variant
         self.rows = encode_all(processing_class, self.examples, variant, length)
-        self.scores = []
 
     def on_epoch_end(self, args, state, control, model=None, processing_class=None, **kwargs):
         found = predict_rows(model.eval(), processing_class, self.rows).argmax(1)
@@ -194,7 +189,7 @@ class KeepBest(TrainerCallback):
         gold = [example["label"] for example in self.examples]
         self.scores.append(micro_f1(gold, [model.config.id2label[int(i)] for i in found]))
         if self.scores[-1] == max(self.scores):
-            self.best = {name: value.clone() for name, value in model.state_dict().items()}
+            self.best = copy.deepcopy(model.state_dict())
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
         model.load_state_dict(self.best)
@@ -236,9 +231,7 @@ class RelationExtractor:
     ) -> dict[str, float]:
         """The relations and their probabilities, the most probable first.
 
-        An entity is its word, or its (first, last) character where the word stands more than once;
-        the types (`TYPES`) are needed by typed variants only. Raises CourseError as `make_example`
-        does.
+        The types (`TYPES`) are for typed variants only. Entities and CourseErrors: `make_example`.
         """
         example = make_example(sentence, subject, object, subject_type, object_type)
         (row,) = predict(self.model, self.tokenizer, [example])

@@ -122,6 +122,18 @@ class Exercise:
         return [f"함수를 실행하는 동안 {shown_error(stumbled)}"] if stumbled else []
 
 
+def wrong_number(got: Any, right: float, typical: dict[float, str], otherwise: str):
+    """For a `check`: which of the typical mistakes {number: message} a number is.
+
+    otherwise: what is said of any other wrong number, which stands at its "{}".
+    """
+    if not isinstance(got, int | float):
+        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
+    elif not math.isclose(got, right):
+        mistakes = [text for number, text in typical.items() if math.isclose(got, number)]
+        yield mistakes[0] if mistakes else otherwise.format(got)
+
+
 class TookTooLong(BaseException):
     """No Exception: an answer's own `except Exception` must not swallow it."""
 

@@ -1,8 +1,6 @@
 """Exercises of lesson 05: F1, ids, offsets, tags, parameters, twins, swaps, whole entities."""
 
-import math
-
-from helpers.exercises import Exercise
+from helpers.exercises import Exercise, wrong_number
 
 LABELS = ["no_relation", "per:spouse", "per:children", "per:title", "org:members", "org:founded"]
 
@@ -15,18 +13,6 @@ def _two_spans(draw, length):
         start = draw.randrange(low, high)
         spans.append((start, draw.randint(start + 1, high)))
     return draw.sample(spans, 2)
-
-
-def _wrong_number(got, right, shown, typical):
-    """Say which of the typical mistakes {number: message} a number is, or that it is wrong."""
-    if not isinstance(got, int | float):
-        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
-    elif not math.isclose(got, right):
-        mistakes = [text for number, text in typical.items() if math.isclose(got, number)]
-        yield mistakes[0] if mistakes else f"시험에서 {shown} 하는데 {got:.3f}입니다."
-
-
-# --- q1: micro F1 --------------------------------------------------------------------------------
 
 
 def micro_f1(gold, predicted):
@@ -49,7 +35,8 @@ def _check_micro_f1(function):
         2 / 9: "2를 빠뜨렸습니다. F1은 2 × 맞힌 수 ÷ (말한 수 + 있는 수)입니다.",
         100 * 4 / 9: "백분율입니다. 0부터 1까지의 수로 돌려주십시오.",
     }
-    yield from _wrong_number(function(gold, predicted), 4 / 9, "4/9여야", typical)
+    otherwise = "시험에서 4/9여야 하는데 {:.3f}입니다."
+    yield from wrong_number(function(gold, predicted), 4 / 9, typical, otherwise)
 
 
 def _label_lists(draw):
@@ -67,8 +54,6 @@ q1 = Exercise(
     _check_micro_f1,
     cases=_label_lists,
 )
-
-# --- q2: entity ids ------------------------------------------------------------------------------
 
 
 def entity_ids(length, subject, object):
@@ -111,8 +96,6 @@ q2 = Exercise(
     cases=_places,
 )
 
-# --- q3: offsets ---------------------------------------------------------------------------------
-
 
 def tokens_of(offsets, start, end):
     return [place for place, (first, stop) in enumerate(offsets) if first <= end and stop > start]
@@ -150,8 +133,6 @@ q3 = Exercise(
     _check_tokens_of,
     cases=_offsets,
 )
-
-# --- q4: tags in the text ------------------------------------------------------------------------
 
 
 def add_tags(sentence, subject, object):
@@ -195,8 +176,6 @@ q4 = Exercise(
     cases=_sentences,
 )
 
-# --- q5: parameters ------------------------------------------------------------------------------
-
 
 def new_parameters():
     roles, types, hidden = 2, 6, 384
@@ -230,8 +209,6 @@ q5 = Exercise(
     _check_new_parameters,
 )
 
-# --- q6: twin sentences --------------------------------------------------------------------------
-
 
 def twins_right(examples, predicted):
     by_sentence = {}
@@ -254,7 +231,7 @@ def _check_twins_right(function):
         1: "한 물음만 맞힌 문장까지 세었습니다. 두 물음을 모두 맞혀야 합니다.",
     }
     got = function(examples, ["생일", "생일", "고향", "직함", "직함", "생일", "생일"])
-    yield from _wrong_number(got, 1 / 2, "1/2이어야", typical)
+    yield from wrong_number(got, 1 / 2, typical, "시험에서 1/2이어야 하는데 {:.3f}입니다.")
 
 
 def _twins(draw):
@@ -275,8 +252,6 @@ q6 = Exercise(
     _check_twins_right,
     cases=_twins,
 )
-
-# --- q7: swap test -------------------------------------------------------------------------------
 
 
 def right_after_swap(label):
@@ -299,8 +274,6 @@ q7 = Exercise(
     _check_right_after_swap,
     cases=lambda draw: [(label,) for label in LABELS],
 )
-
-# --- q8: whole entities --------------------------------------------------------------------------
 
 
 def hide_entities(tokens, chunks, chosen):

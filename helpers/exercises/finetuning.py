@@ -4,15 +4,12 @@ import math
 from collections import Counter
 from statistics import mean
 
-from helpers.exercises import Exercise
+from helpers.exercises import Exercise, wrong_number
 
 
 def _plain(value):
     """Tuples and lists are alike, at every depth."""
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-# --- q1: how many labels -------------------------------------------------------------------------
 
 
 def iob_labels():
@@ -37,8 +34,6 @@ q1 = Exercise(
     iob_labels,
     _check_iob_labels,
 )
-
-# --- q2: a broken alignment ----------------------------------------------------------------------
 
 
 def align(tags, offsets):
@@ -82,8 +77,6 @@ q2 = Exercise(
     cases=_alignments,
 )
 
-# --- q3: entity F1 -------------------------------------------------------------------------------
-
 
 def entity_f1(gold, predicted):
     pairs = list(zip(gold, predicted, strict=True))
@@ -107,19 +100,14 @@ def _entity_cases(draw):
 def _check_entity_f1(function):
     gold = [[(0, 3, "PS"), (5, 7, "LC")], [(0, 2, "PS")], []]
     predicted = [[(0, 3, "PS"), (5, 8, "LC")], [(0, 2, "LC")], [(1, 2, "PS")]]
-    got = function(gold, predicted)  # 1 hit, 3 there, 4 said
-    if not isinstance(got, int | float):
-        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
-    elif math.isclose(got, 1 / 4):
-        yield "그것은 정밀도입니다. 정답에 있는 이름의 수도 세십시오."
-    elif math.isclose(got, 1 / 3):
-        yield "그것은 재현율입니다. 모델이 말한 이름의 수도 세십시오."
-    elif math.isclose(got, 4 / 7):
-        yield "종류가 다르면 틀린 것입니다. 자리와 종류가 모두 같아야 합니다."
-    elif math.isclose(got, 1 / 7):
-        yield "2를 빠뜨렸습니다. F1은 2 × 맞힌 수 ÷ (말한 수 + 있는 수)입니다."
-    elif not math.isclose(got, 2 / 7):
-        yield f"시험에서 2/7이어야 하는데 {got:.3f}입니다."
+    typical = {  # 1 hit, 3 there, 4 said
+        1 / 4: "그것은 정밀도입니다. 정답에 있는 이름의 수도 세십시오.",
+        1 / 3: "그것은 재현율입니다. 모델이 말한 이름의 수도 세십시오.",
+        4 / 7: "종류가 다르면 틀린 것입니다. 자리와 종류가 모두 같아야 합니다.",
+        1 / 7: "2를 빠뜨렸습니다. F1은 2 × 맞힌 수 ÷ (말한 수 + 있는 수)입니다.",
+    }
+    otherwise = "시험에서 2/7이어야 하는데 {:.3f}입니다."
+    yield from wrong_number(function(gold, predicted), 2 / 7, typical, otherwise)
 
 
 q3 = Exercise(
@@ -130,8 +118,6 @@ q3 = Exercise(
     _check_entity_f1,
     cases=_entity_cases,
 )
-
-# --- q4: windows ---------------------------------------------------------------------------------
 
 
 def windows(length, room, overlap):
@@ -170,8 +156,6 @@ q4 = Exercise(
     cases=_lengths,
 )
 
-# --- q5: the best span ---------------------------------------------------------------------------
-
 
 def best_span(starts, ends, longest):
     places = range(len(starts))
@@ -205,8 +189,6 @@ q5 = Exercise(
     _check_best_span,
     cases=_scores,
 )
-
-# --- q6: character F1 ----------------------------------------------------------------------------
 
 
 def character_f1(predicted, gold):
@@ -246,8 +228,6 @@ q6 = Exercise(
     cases=_answers,
 )
 
-# --- q7: temperature -----------------------------------------------------------------------------
-
 
 def temperature_shares(sizes, temperature):
     weights = [size ** (1 / temperature) for size in sizes]
@@ -283,8 +263,6 @@ q7 = Exercise(
     _check_temperature,
     cases=_tasks,
 )
-
-# --- q8: a learning rate from a curve ------------------------------------------------------------
 
 
 def choose_rate(curve):

@@ -6,8 +6,6 @@ import torch
 
 from helpers.exercises import Exercise
 
-# --- q1: WordPiece by hand -----------------------------------------------------------------------
-
 
 def _pieces():
     # 한국말을: 어휘에 있는 가장 긴 앞부분은 "한국말"이고, 남은 "을"은 "##을"로 찾습니다.
@@ -35,8 +33,6 @@ q1 = Exercise(
     _pieces,
     _check_pieces,
 )
-
-# --- q2: share of [UNK] --------------------------------------------------------------------------
 
 
 def unknown_rate(tokens):
@@ -70,8 +66,6 @@ q2 = Exercise(
     _check_unknown_rate,
     cases=_token_lists,
 )
-
-# --- q3: padding and attention mask --------------------------------------------------------------
 
 
 def pad_batch(batch, pad_id):
@@ -124,8 +118,6 @@ q3 = Exercise(
     cases=_batches,
 )
 
-# --- q4: a pair of sentences ---------------------------------------------------------------------
-
 
 def join_pair(first, second):
     tokens = ["[CLS]"] + first + ["[SEP]"] + second + ["[SEP]"]
@@ -169,8 +161,6 @@ q4 = Exercise(
     cases=_sentence_pairs,
 )
 
-# --- q5: what resizing costs ---------------------------------------------------------------------
-
 
 def _new_parameters():
     new_tokens = 1 + 2  # "ㅇㅈ"과 특수 토큰 두 개. "한국"은 어휘에 이미 있습니다.
@@ -196,8 +186,6 @@ q5 = Exercise(
     _new_parameters,
     _check_new_parameters,
 )
-
-# --- q6: mean pooling ----------------------------------------------------------------------------
 
 
 def masked_mean(hidden, mask):
@@ -238,8 +226,6 @@ q6 = Exercise(
     _check_masked_mean,
     cases=_hidden_and_mask,
 )
-
-# --- q7: filling a mask --------------------------------------------------------------------------
 
 
 def best_tokens(logits, k):

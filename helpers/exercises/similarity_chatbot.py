@@ -6,8 +6,6 @@ import numpy as np
 
 from helpers.exercises import Exercise
 
-# --- q1: cosine ----------------------------------------------------------------------------------
-
 
 def cosine(a, b):
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
@@ -47,8 +45,6 @@ q1 = Exercise(
     _check_cosine,
     cases=_vector_pairs,
 )
-
-# --- q2: the best answer -------------------------------------------------------------------------
 
 
 def best_answer(query, questions, answers):
@@ -91,8 +87,6 @@ q2 = Exercise(
     cases=_searches,
 )
 
-# --- q3: mean reciprocal rank --------------------------------------------------------------------
-
 
 def mean_reciprocal_rank(ranks):
     return sum(1 / rank for rank in ranks if rank is not None) / len(ranks)
@@ -129,8 +123,6 @@ q3 = Exercise(
     _check_mean_reciprocal_rank,
     cases=_rank_lists,
 )
-
-# --- q4: the common direction --------------------------------------------------------------------
 
 
 def remove_common(vectors):
@@ -172,8 +164,6 @@ q4 = Exercise(
     _check_remove_common,
     cases=_vector_tables,
 )
-
-# --- q5: in-batch negatives ----------------------------------------------------------------------
 
 
 def contrastive_loss(cosines, temperature):
@@ -217,8 +207,6 @@ q5 = Exercise(
     _check_contrastive_loss,
     cases=_cosine_tables,
 )
-
-# --- q6: abstaining ------------------------------------------------------------------------------
 
 
 def coverage_and_accuracy(scores, right, threshold):

@@ -88,8 +88,8 @@ def evaluate(
     """Train on one file a task and measure on another: (a row, what was refused and why).
 
     train_files, test_files: {task: file}; of a file with splits, `train` and `test` are taken.
-    method: 'bert', 'untrained' (the same BERT with random weights) or 'baseline'. output: a folder
-    that keeps the model, of several tasks one below it each. options: as for `train_together`.
+    method: 'bert', 'untrained' (random weights) or 'baseline'. output: a folder for the model, of
+    several tasks one below it each. options: as for `train_together`.
     Raises CourseError as the tasks' `read` and `train_together` do, before any training.
     """
     if method not in ("bert", "untrained", "baseline"):

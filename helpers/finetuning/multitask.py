@@ -52,9 +52,8 @@ def mixed_batches(
 ) -> list[list[int]]:
     """The row numbers of `steps` batches: each of one task and of rows of similar length.
 
-    groups: the rows of each task; lengths: of all rows; sizes, shares: how large the batches of
-    each task are and how often it is drawn. A row comes again only after every other one of its
-    task.
+    groups: the rows of each task; lengths: of all rows; sizes, shares: of each task, how large its
+    batches are and how often it is drawn. A row comes again only after all others of its task.
     """
     rng = random.Random(seed)
     streams = [stream([*rows], lengths, n, rng) for rows, n in zip(groups, sizes, strict=True)]
