@@ -67,12 +67,7 @@ class EntityBert(HeadOnEncoder):
         pooled = self.pool(outputs.last_hidden_state, attention_mask, starts, spans)
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
-        return SequenceClassifierOutput(
-            loss=loss,
-            logits=logits,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
     def pool(self, hidden: torch.Tensor, attention_mask, starts, spans) -> torch.Tensor:
         """The vector [batch, hidden] that the classifier reads: see `Variant.pooling`."""

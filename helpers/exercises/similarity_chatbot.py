@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from helpers.exercises import Exercise
+from helpers.exercises import Exercise, wrong_number
 
 
 def cosine(a, b):
@@ -93,19 +93,15 @@ def mean_reciprocal_rank(ranks):
 
 
 def _check_mean_reciprocal_rank(function):
-    got = function([1, 4, None, 2])
-    if not isinstance(got, int | float):
-        yield f"수 하나를 돌려주어야 하는데 {type(got).__name__}을(를) 돌려주었습니다."
-    elif math.isclose(got, 1.75 / 3):
-        yield "찾지 못한 질의(None)도 세어야 합니다. 역수가 0일 뿐, 모든 질의의 수로 나눕니다."
-    elif math.isclose(got, 1.75):
-        yield "역수를 더하기만 했습니다. 질의의 수로 나누십시오."
-    elif math.isclose(got, 7 / 3) or math.isclose(got, 7 / 4):
-        yield "순위의 평균입니다. 순위마다 역수(1/순위)를 먼저 구하십시오."
-    elif math.isclose(got, 3 / 7) or math.isclose(got, 4 / 7):
-        yield "평균 순위의 역수입니다. 역수를 먼저 구하고 평균하십시오."
-    elif not math.isclose(got, 1.75 / 4):
-        yield f"[1, 4, None, 2]에서 0.4375여야 하는데 {got:.4f}입니다."
+    typical = {
+        1.75 / 3: "찾지 못한 질의(None)도 세어야 합니다. 역수가 0일 뿐, 모든 질의의 수로 나눕니다.",
+        1.75: "역수를 더하기만 했습니다. 질의의 수로 나누십시오.",
+        7 / 3: "순위의 평균입니다. 순위마다 역수(1/순위)를 먼저 구하십시오.",
+        3 / 7: "평균 순위의 역수입니다. 역수를 먼저 구하고 평균하십시오.",
+        4 / 7: "평균 순위의 역수입니다. 역수를 먼저 구하고 평균하십시오.",
+    }
+    otherwise = "[1, 4, None, 2]에서 0.4375여야 하는데 {:.4f}입니다."
+    yield from wrong_number(function([1, 4, None, 2]), 1.75 / 4, typical, otherwise)
 
 
 def _rank_lists(draw):

@@ -17,9 +17,7 @@ from helpers.finetuning.tasks import Task
 from helpers.finetuning.train import train_together
 from helpers.runs import make_folder
 
-TASKS: dict[str, Task] = {
-    task.name: task for task in (Sentiment(), Similarity(), Entities(), Reading())
-}
+TASKS = {task.name: task for task in (Sentiment(), Similarity(), Entities(), Reading())}
 
 
 def find_task(name: str) -> Task:
@@ -107,13 +105,9 @@ def evaluate(
     if method == "baseline":
         predictions = {name: BASELINES[name](seen[name], unseen[name]) for name in tasks}
     else:
-        tuned = train_together(
-            {task: seen[name] for name, task in tasks.items()},
-            model,
-            seed,
-            untrained=method == "untrained",
-            **options,
-        )
+        options["untrained"] = method == "untrained"
+        known = {task: seen[name] for name, task in tasks.items()}
+        tuned = train_together(known, model, seed, **options)
         predictions = {name: tuned[name].predict(unseen[name]) for name in tasks}
         for name in tasks if output else ():
             tuned[name].save(Path(output) / name if len(tasks) > 1 else output)

@@ -33,9 +33,8 @@ def read_reading(path: str | os.PathLike, split: str | None = None) -> Examples:
     Raises CourseError for a file that is no such JSON or has no question left.
     """
     try:
-        articles = choose_split(
-            json.loads(read_text(path))["data"], split, lambda article: article.get("split")
-        )
+        data = json.loads(read_text(path))["data"]
+        articles = choose_split(data, split, lambda article: article.get("split"))
         found = reading_examples(p for article in articles for p in article["paragraphs"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CourseError(
@@ -92,7 +91,7 @@ def passages(tokenizer: Any) -> Callable[[str], tuple[list[int], list[tuple[int,
 
 
 def pieces_of(offsets: Sequence[tuple[int, int]], first: int, end: int) -> tuple[int, int] | None:
-    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece in it, in part or whole."""
+    """pieces_of([(0, 3), (4, 6)], 4, 5) -> (1, 1): first and last piece that touch it, or None."""
     shared = [i for i, (start, stop) in enumerate(offsets) if start < end and first < stop]
     return (shared[0], shared[-1]) if shared else None
 

@@ -165,7 +165,8 @@ class MixedTrainer(Trainer):
 def run_trainer(shared, tokenizer, rows, batches, collate, own, seed, device, callbacks) -> None:
     """Train `shared` on the batches; the learning rate rises over WARMUP and falls to zero."""
     rate = min(each.learning_rate for each in own)
-    optimizer = torch.optim.AdamW(parameter_groups(shared, rate, own[0]), fused=True)
+    groups = parameter_groups(shared, rate, own[0])
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
     bf16 = {} if own[0].bf16 is None else {"bf16": own[0].bf16}
     train_quietly(
         MixedTrainer,
@@ -193,12 +194,9 @@ def parameter_groups(net: nn.Module, rate: float, settings: Settings) -> list[di
             parameter.requires_grad_(False)
         else:
             groups.setdefault(depth, []).append(parameter)
+    decay = settings.layer_decay
     return [
-        {
-            "params": parameters,
-            "lr": rate * (FASTER if d > layers else settings.layer_decay ** (layers - d)),
-            "weight_decay": 0.01,
-        }
+        {"params": parameters, "lr": rate * (FASTER if d > layers else decay ** (layers - d))}
         for d, parameters in groups.items()
     ]
 
