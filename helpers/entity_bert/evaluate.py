@@ -19,8 +19,7 @@ from helpers.runs import make_folder
 class Result:
     """One run: micro F1 and AUPRC in percent, seconds, every `outcomes`.
 
-    dev_scores: micro F1 on the development file after every epoch, empty without one.
-    type_f1: micro F1 of `type_baseline`, to which every other is to be compared.
+    dev_scores: micro F1 on the development file after every epoch. type_f1: of `type_baseline`.
     """
 
     variant: str

@@ -285,12 +285,11 @@ def entity_ids(
     """
     rows = [0] * length
     for role, (start, end) in sorted(enumerate(spans), key=lambda item: item[1][0] - item[1][1]):
+        row = {None: 0, "entity": 1}.get(ids, 1 + role)
         if ids == "typed":
             row = 1 + role * len(TYPES) + list(TYPES).index(check_type(kinds[role]))
-        else:
-            row = 1 if ids == "entity" else 1 + role
         rows[start:end] = [row] * (end - start)
-    return rows if ids else [0] * length
+    return rows
 
 
 def encode(tokenizer: Any, example: dict, variant: Variant, max_length: int = 256) -> dict:
@@ -321,10 +320,9 @@ def encode(tokenizer: Any, example: dict, variant: Variant, max_length: int = 25
     for place, (begin, end) in enumerate(offsets):  # a nested entity's tags lie inside the other
         if any(opens <= begin and end <= closes for opens, closes in tags):
             rows[place] = 0
-    rows = rows[start:stop]
     return {
         "input_ids": [tokenizer.cls_token_id, *ids[start:stop], tokenizer.sep_token_id],
-        "entity_ids": [0, *rows, 0],
+        "entity_ids": [0, *rows[start:stop], 0],
         "starts": [first + shift for first, _ in outer],
         "spans": [[first + shift, last + shift] for first, last in inner],
     }

@@ -76,12 +76,12 @@ def sliding_window(train: Sequence[dict], test: Sequence[dict]) -> list[dict]:
 
     Source: Richardson et al. 2013, "MCTest", https://aclanthology.org/D13-1020
     """
-    words = [
-        (re.match(r"\S*", example["context"][first:])[0], end - first)
-        for example in train
-        for first, end in example["answers"]
-    ]
-    particles = learn_particles([(word, size) for word, size in words if size <= len(word)])
+    words = []
+    for example in train:
+        for first, end in example["answers"]:
+            word = re.match(r"\S*", example["context"][first:])[0]
+            words += [(word, end - first)] * (end - first <= len(word))
+    particles = learn_particles(words)
     threshold = -np.inf
     if not all(example["answers"] for example in train):
         gains = []  # (score, what answering gains over not answering)
