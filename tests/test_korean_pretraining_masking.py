@@ -3,7 +3,7 @@ import torch
 from korean_text import number_tokenizer
 from transformers import DataCollatorForLanguageModeling
 
-from helpers.korean_pretraining.masking import Masking, random_numbers, rank
+from helpers.korean_pretraining.masking import Masking, random_numbers
 
 # What `random_numbers` gives; computed once.
 KNOWN = [[13035903, 8201351], [14243477, 10887215], [16349787, 535545]]
@@ -29,7 +29,7 @@ def shares(original, spoiled, labels) -> list[float]:
 
 def test_the_same_shares_as_the_collator_of_transformers():
     original = batch(1500, 64)
-    spoiled, labels = Masking.of(TOKENIZER)(original, torch.arange(1500), 0.15)
+    spoiled, labels = Masking(TOKENIZER)(original, torch.arange(1500), 0.15)
     chosen = labels != -100
     assert torch.equal(spoiled[~chosen], original[~chosen])
     assert torch.equal(labels[chosen], original[chosen])
@@ -43,7 +43,7 @@ def test_the_same_shares_as_the_collator_of_transformers():
 
 def test_every_place_of_a_sequence_is_chosen_alike():
     original = batch(4000, 16)
-    _, labels = Masking.of(TOKENIZER)(original, torch.arange(4000), 0.3)
+    _, labels = Masking(TOKENIZER)(original, torch.arange(4000), 0.3)
     often = (labels != -100).float().mean(0)[original[0] > MASK]
     assert often.min() > 0.26 and often.max() < 0.36  # 4 of 13
 
@@ -52,12 +52,12 @@ def test_the_number_of_masks_follows_from_the_length_and_is_never_zero():
     original = batch(6, 20)
     original[3, 3:] = PAD  # one piece left to mask
     original[4] = PAD  # none
-    _, labels = Masking.of(TOKENIZER)(original, torch.arange(6), 0.15)
+    _, labels = Masking(TOKENIZER)(original, torch.arange(6), 0.15)
     assert (labels != -100).sum(1).tolist() == [3, 3, 3, 1, 0, 3]
 
 
 def test_masks_depend_on_the_place_in_the_run_only():
-    original, masking = batch(40, 24), Masking.of(TOKENIZER, seed=5)
+    original, masking = batch(40, 24), Masking(TOKENIZER, seed=5)
     places = torch.arange(40) + 2**33  # a long run
     together = masking(original, places, 0.15)
     # Another batch, another order, wider padding: the same masks.
@@ -66,7 +66,7 @@ def test_masks_depend_on_the_place_in_the_run_only():
     for ours, whole in zip(masking(wider, places[rows], 0.15), together, strict=True):
         assert torch.equal(ours[:, :24], whole[rows])
     again = masking(original, places + 1, 0.15)[1]
-    other = Masking.of(TOKENIZER, seed=6)(original, places, 0.15)[1]
+    other = Masking(TOKENIZER, seed=6)(original, places, 0.15)[1]
     for labels in (again, other):
         assert ((labels == together[1]).all(1)).sum() < 3
 
@@ -93,7 +93,3 @@ def test_random_numbers_are_uniform_and_unrelated():
         other = random_numbers(0, stream, torch.arange(2000), 64)
         both = torch.stack([numbers.flatten(), other.flatten()])
         assert torch.corrcoef(both)[0, 1].abs() < 0.01
-
-
-def test_rank():
-    assert rank(torch.tensor([[0.5, 0.1, 0.9, 0.1]])).tolist() == [[2, 0, 3, 1]]

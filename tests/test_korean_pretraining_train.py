@@ -16,11 +16,12 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertTokenizerFast, TrainerCallback
 
 from helpers import ROOT, CourseError
+from helpers.disk import lock_folder
 from helpers.korean_pretraining import train, trainer
 from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model, new_model
-from helpers.korean_pretraining.run_folder import last_checkpoint, lock_folder, read_log
+from helpers.korean_pretraining.run_folder import last_checkpoint, read_log
 from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.time_machine import PROMPTS, answers
@@ -377,14 +378,14 @@ def test_a_folder_with_a_model_is_never_overwritten(corpus, tmp_path):
 
 
 def test_a_second_run_in_the_same_folder_is_refused(corpus, tmp_path):
-    other = lock_folder(tmp_path)
+    other = lock_folder(tmp_path, "busy")
     try:
         with pytest.raises(CourseError, match="다른 학습이 진행 중입니다"):
             pretrain(corpus, tmp_path, steps=2, **TINY)
     finally:
         other.release()
     assert len(pretrain(corpus, tmp_path, steps=2, **TINY).log) == 2
-    lock_folder(tmp_path).release()  # the run has given it back
+    lock_folder(tmp_path, "busy").release()  # the run has given it back
 
 
 def test_nothing_to_resume(corpus, tmp_path):

@@ -13,14 +13,12 @@ from pathlib import Path
 from helpers import CourseError
 from helpers.text import check_path
 
+Files = str | os.PathLike | Iterable[str | os.PathLike]
 OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 
 
-def as_paths(files: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
-    """Give one path or many as a list of paths.
-
-    Raises `CourseError` where there is none, or one is no file.
-    """
+def as_paths(files: Files) -> list[Path]:
+    """One path or many as a list. Raises `CourseError` for none, and for one that is no file."""
     one = isinstance(files, str | os.PathLike) or not isinstance(files, Iterable)
     paths = [check_path(file) for file in ([files] if one else files)]
     if not paths:
@@ -56,9 +54,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def probable_encoding(line: bytes) -> str:
-    """Name what a line that is no UTF-8 probably is, in brackets;
-    nothing where it could be anything.
-    """
+    """Name in brackets what a line that is no UTF-8 probably is; "" if it could be anything."""
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     if line.startswith(marks) or b"\0 " in line or b" \0" in line:
         return "(UTF-16으로 보입니다)"
@@ -81,25 +77,21 @@ def blank_lines_at_border(path: Path, sample: int = 2000) -> int:
     return 2 if every_sentence_alone and any(n > 1 for text, n in runs[1:-1] if not text) else 1
 
 
-def read_documents(files: str | os.PathLike | Iterable[str | os.PathLike]) -> Iterator[list[str]]:
-    """Yield each document as its list of sentences, one at a time; empty documents are skipped.
+def read_documents(files: Files) -> Iterator[list[str]]:
+    """Yield each document that is not empty as its list of sentences; a file's end ends its last.
 
-    Example: a file with the lines "가", "나", "", "다" -> ["가", "나"], ["다"]. A file's end ends
-    its last document.
+    Example: a file with the lines "가", "나", "", "다" -> ["가", "나"], ["다"].
     Raises `CourseError` as `as_paths` and `read_lines` do.
     """
     for path in as_paths(files):
         border = blank_lines_at_border(path)
         document: list[str] = []
-        blank = 0
-        for line in read_lines(path):
-            if line:
-                if blank >= border and document:
-                    yield document
-                    document = []
-                document.append(line)
-                blank = 0
-            else:
-                blank += 1
+        for is_text, run in itertools.groupby(read_lines(path), key=bool):
+            lines = list(run)
+            if is_text:
+                document += lines
+            elif len(lines) >= border and document:
+                yield document
+                document = []
         if document:
             yield document

@@ -1,8 +1,8 @@
 """How well does a masked language model fill its masks? The same masks for the same seed."""
 
 import math
-import os
 import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from helpers import CourseError
 from helpers.architectures import fit_length
-from helpers.batches import BATCH_TOKENS, masked_log_probs
-from helpers.korean_pretraining.corpus import read_documents
+from helpers.batches import masked_log_probs
+from helpers.korean_pretraining.corpus import Files, read_documents
 from helpers.korean_pretraining.stages import pad_batch
 
 
@@ -36,13 +36,12 @@ class MaskedAccuracy:
 def masked_accuracy(
     model,
     tokenizer,
-    files: str | os.PathLike | Iterable[str | os.PathLike],
+    files: Files,
     seed: int = 0,
     *,
     mlm_probability: float = 0.15,
     max_length: int = 128,
     max_sentences: int | None = None,
-    batch_tokens: int = BATCH_TOKENS,
     show_progress: bool = False,
 ) -> MaskedAccuracy:
     """Replace 15 % of the pieces of each single sentence by `[MASK]` and let the model fill them.
@@ -58,30 +57,31 @@ def masked_accuracy(
     for name, value, least in (("max_length", max_length, 3), ("max_sentences", max_sentences, 1)):
         if value is not None and value < least:
             raise CourseError(f"{name}은(는) 너무 작습니다. {least} 이상의 수를 주십시오.")
-    sentences = read_sentences(files, max_sentences, seed)
+    sentences = [sentence for document in read_documents(files) for sentence in document]
+    if max_sentences is not None and max_sentences < len(sentences):
+        chosen = random.Random(seed).sample(range(len(sentences)), max_sentences)
+        sentences = [sentences[i] for i in sorted(chosen)]
     length = fit_length(max_length, model.config)
     examples = draw_masks(tokenizer, sentences, seed, mlm_probability, length)
     pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     characters = [len(piece.removeprefix("##")) for piece in pieces]
-    total = {"nll": 0.0, "top1": 0, "top5": 0, "tokens": 0, "characters": 0}
+    total: Counter[str] = Counter()
     guesses: set[int] = set()
-    rows = [row for row, _ in examples]
-    for number, log_probs in tqdm(
-        masked_log_probs(model, tokenizer, rows, batch_tokens),
-        total=len(rows),
-        disable=not show_progress,
-        leave=False,
-    ):
+    answers = masked_log_probs(model, tokenizer, [row for row, _ in examples])
+    bar = tqdm(answers, total=len(examples), disable=not show_progress, leave=False)
+    for number, log_probs in bar:
         labels = torch.tensor(examples[number][1])
-        total["nll"] -= log_probs.gather(1, labels[:, None]).sum().item()
         # Not by counting better scores: equal ones, or NaN, would make every guess the best.
         best = log_probs.topk(5).indices
         guesses.update(best[:, 0].tolist())
         hits = best == labels[:, None]
-        total["top1"] += hits[:, 0].sum().item()
-        total["top5"] += hits.sum().item()
-        total["tokens"] += len(labels)
-        total["characters"] += sum(characters[label] for label in labels.tolist())
+        total.update(
+            nll=-log_probs.gather(1, labels[:, None]).sum().item(),
+            top1=hits[:, 0].sum().item(),
+            top5=hits.sum().item(),
+            tokens=len(labels),
+            characters=sum(characters[label] for label in labels.tolist()),
+        )
     return MaskedAccuracy(
         loss=total["nll"] / total["tokens"],
         top1=total["top1"] / total["tokens"],
@@ -91,17 +91,6 @@ def masked_accuracy(
         masked_tokens=total["tokens"],
         sentences=len(examples),
     )
-
-
-def read_sentences(
-    files: str | os.PathLike | Iterable[str | os.PathLike], count: int | None, seed: int
-) -> list[str]:
-    """The sentences of the files in their order; with a `count` that many of them."""
-    sentences = [sentence for document in read_documents(files) for sentence in document]
-    if count is not None and count < len(sentences):
-        chosen = random.Random(seed).sample(range(len(sentences)), count)
-        sentences = [sentences[i] for i in sorted(chosen)]
-    return sentences
 
 
 def draw_masks(
@@ -140,7 +129,7 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
             "이 모델에는 다음 문장을 맞히는 머리가 없습니다. BertForPreTraining으로 불러와 "
             "주십시오."
         )
-    rows = sorted(({"place": 0, **pair} for pair in pairs), key=lambda row: len(row["input_ids"]))
+    rows = sorted(pairs, key=lambda row: len(row["input_ids"]))
     if not rows:
         raise CourseError("문장 쌍이 하나도 없습니다. build_sentence_pairs의 결과를 주십시오.")
     was_training = model.training
@@ -149,7 +138,6 @@ def next_sentence_accuracy(model, pairs: Iterable[dict], pad_token_id: int) -> f
     for first in range(0, len(rows), 64):
         batch = pad_batch(rows[first : first + 64], pad_token_id)
         labels = batch.pop("next_sentence_label")
-        batch.pop("place")
         outputs = model.base_model(**{k: v.to(model.device) for k, v in batch.items()})
         scores = model.cls.seq_relationship(outputs.pooler_output).float().cpu()
         right += (scores.argmax(1) == labels).sum().item()

@@ -5,8 +5,6 @@ an accumulated and a data-parallel run mask exactly what a plain one does, on an
 else stands in the batch.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 WORD = 0xFFFFFFFF  # numbers of 32 bits, kept in int64: torch has no unsigned arithmetic everywhere
@@ -26,32 +24,23 @@ def random_numbers(seed: int, stream: int, places: torch.Tensor, length: int) ->
     return (scramble(scramble(rows)[:, None] ^ columns) >> 8) * 2.0**-24
 
 
-@dataclass(frozen=True)
 class Masking:
     """How BERT's input is spoiled: shares of the chosen pieces become `[MASK]` or another.
 
-    Source: Devlin et al. 2019, section 3.1 (80 %, 10 %, the rest unchanged); as there, the number
-    of masks follows from the number of pieces: `mlm_probability` of them, at least one.
+    Of the pieces that are not, half become another one and half stay as they are.
+    Source: Devlin et al. 2019, section 3.1 (80 %, 10 %, 10 %); as there, the number of masks
+    follows from the number of pieces: `mlm_probability` of them, at least one.
     """
 
-    special_ids: torch.Tensor
-    vocab_size: int
-    mask_id: int
-    seed: int = 0
-    mask_replace_prob: float = 0.8
-    random_replace_prob: float = 0.1
-
-    @classmethod
-    def of(cls, tokenizer, **settings) -> "Masking":
-        """Read from a tokenizer what may be masked, and with what."""
-        special_ids = torch.tensor(tokenizer.all_special_ids)
-        return cls(special_ids, len(tokenizer), tokenizer.mask_token_id, **settings)
+    def __init__(self, tokenizer, seed: int = 0, mask_replace_prob: float = 0.8):
+        self.special_ids = torch.tensor(tokenizer.all_special_ids)
+        self.vocab_size, self.mask_id = len(tokenizer), tokenizer.mask_token_id
+        self.seed, self.mask_replace_prob = seed, mask_replace_prob
 
     def __call__(
         self, input_ids: torch.Tensor, places: torch.Tensor, mlm_probability: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the spoiled ids and the labels, -100 where nothing is asked:
-        both [batch, length], as `input_ids`.
+        """Give the spoiled ids and the labels (-100: not asked), both [batch, length].
 
         `places` [batch] says which example of the run each row is.
         """
@@ -59,19 +48,13 @@ class Masking:
         maskable = ~torch.isin(input_ids, self.special_ids.to(input_ids.device))
         count = (maskable.sum(1) * mlm_probability).round().clamp(min=1)[:, None]
         draw = random_numbers(self.seed, 0, places, length).masked_fill(~maskable, 2.0)
-        chosen = (rank(draw) < count) & maskable
+        rank = draw.argsort(dim=1, stable=True).argsort(dim=1)
+        chosen = (rank < count) & maskable
         labels = input_ids.masked_fill(~chosen, -100)
         fate = random_numbers(self.seed, 1, places, length)
         other = random_numbers(self.seed, 2, places, length) * self.vocab_size
         is_mask = chosen & (fate < self.mask_replace_prob)
-        is_other = chosen & ~is_mask & (fate < self.mask_replace_prob + self.random_replace_prob)
+        changed = self.mask_replace_prob + (1 - self.mask_replace_prob) / 2
+        is_other = chosen & ~is_mask & (fate < changed)
         spoiled = torch.where(is_other, other.long(), input_ids).masked_fill(is_mask, self.mask_id)
         return spoiled, labels
-
-
-def rank(values: torch.Tensor) -> torch.Tensor:
-    """Say for each number how many of its row are smaller; equal ones in the order of their places.
-
-    Example: [[0.5, 0.1, 0.9]] -> [[1, 0, 2]].
-    """
-    return values.argsort(dim=1, stable=True).argsort(dim=1)

@@ -16,12 +16,13 @@ from helpers.resources import check_safetensors, load_config, model_folder, read
 
 @dataclass
 class PreTrainingOutput(BertForPreTrainingOutput):
-    """Hugging Face's output with the two losses apart;
-    `prediction_logits` are [masked positions, vocabulary].
-    """
+    """Hugging Face's output, two losses apart; `prediction_logits` [masked places, vocabulary]."""
 
     masked_lm_loss: torch.Tensor | None = None
     next_sentence_loss: torch.Tensor | None = None
+
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 class LastLayer(BertLayer):
@@ -149,12 +150,8 @@ def new_model(tokenizer, **config) -> BertForPreTraining:
     `config` goes to `transformers.BertConfig`. Source for the dropout: Geiping & Goldstein 2022,
     "Cramming", section 4.3.
     """
-    defaults = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    return BertForPreTraining(
-        transformers.BertConfig(
-            vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **(defaults | config)
-        )
-    )
+    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    return BertForPreTraining(transformers.BertConfig(**sizes | NO_DROPOUT | config))
 
 
 def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> BertForPreTraining:
@@ -183,15 +180,11 @@ def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> B
     config = {name: getattr(source.config, name) for name in kept}
     model = new_model(tokenizer, num_hidden_layers=num_hidden_layers, **config)
     # The layers beyond those chosen are not asked for, the old words not wanted.
-    state = {k: v for k, v in source.base_model.state_dict().items() if "word_embedd" not in k}
-    model.bert.load_state_dict(
-        {name: value for name, value in state.items() if name in model.bert.state_dict()},
-        strict=False,
-    )
-    if hasattr(source, "cls") and hasattr(source.cls, "predictions"):
-        model.cls.predictions.transform.load_state_dict(
-            source.cls.predictions.transform.state_dict()
-        )
+    ours = {name for name in model.bert.state_dict() if "word_embedd" not in name}
+    state = {k: v for k, v in source.base_model.state_dict().items() if k in ours}
+    model.bert.load_state_dict(state, strict=False)
+    if predictions := getattr(getattr(source, "cls", None), "predictions", None):
+        model.cls.predictions.transform.load_state_dict(predictions.transform.state_dict())
     words = transferred_words(source, source_tokenizer, tokenizer)
     embeddings = model.bert.embeddings
     centre = words.mean(0)
@@ -204,23 +197,18 @@ def warm_start(source, source_tokenizer, tokenizer, num_hidden_layers: int) -> B
 
 
 def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
-    """Give each of our pieces the mean of the old word vectors that spell it:
-    [vocabulary, hidden].
-    """
+    """Give each of our pieces the mean of the old vectors that spell it: [vocabulary, hidden]."""
     old = source.get_input_embeddings().weight.detach()
-    special = {
-        getattr(tokenizer, f"{kind}_id"): getattr(source_tokenizer, f"{kind}_id")
-        for kind in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    }
+    special = {}
+    for kind in ("pad_token_id", "unk_token_id", "cls_token_id", "sep_token_id", "mask_token_id"):
+        theirs = getattr(source_tokenizer, kind)
+        special[getattr(tokenizer, kind)] = [] if theirs is None else [theirs]
     source_vocab = source_tokenizer.get_vocab()
     rows = []
     for number, piece in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):
-        ids = (
-            [special[number]] if number in special else spell(piece, source_tokenizer, source_vocab)
-        )
-        ids = [i for i in ids if i is not None]
-        # A piece the source cannot spell gets the mean of all: in the right region, and trainable
-        # from there.
+        ours = number in special
+        ids = special[number] if ours else spell(piece, source_tokenizer, source_vocab)
+        # A piece the source cannot spell gets the mean of all: the right region to learn from.
         rows.append(old[ids].mean(0) if ids else old.mean(0))
     return torch.stack(rows)
 
@@ -229,23 +217,20 @@ def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
 def start_at_frequencies(model: BertForPreTraining, counts: torch.Tensor) -> None:
     """Let an untrained head begin with how often each piece occurs: `counts` [vocabulary].
 
-    The decoder's bias becomes the log of the frequencies (each piece counted once more, so that
-    none is impossible).
+    Each piece is counted once more, so that none is impossible.
     """
     frequencies = (counts + 1) / (counts + 1).sum()
     model.cls.predictions.decoder.bias.copy_(frequencies.log())
 
 
 def spell(piece: str, tokenizer, vocab: dict[str, int]) -> list[int]:
-    """Give the ids with which another tokenizer, of vocabulary `vocab`, writes one of our pieces;
-    unknown ones are left out.
+    """Give the known ids with which another tokenizer, of vocabulary `vocab`, writes our piece.
 
     Example: "##신은" -> the ids of "신", "은" as they look inside a word ("신" in SentencePiece,
     "##신" in WordPiece).
     """
-    inside = piece.startswith("##")
     tokens = tokenizer.tokenize(piece.removeprefix("##"))
-    if inside and tokens:
+    if piece.startswith("##") and tokens:
         bare = tokens[0].removeprefix("▁")
         tokens[0] = next((form for form in (f"##{bare}", bare) if form in vocab), tokens[0])
     ids = tokenizer.convert_tokens_to_ids([token for token in tokens if token != "▁"])
@@ -269,17 +254,11 @@ def initial_model(
         folder = model_folder(init_from)
         check_safetensors(folder, init_from)
         source_tokenizer = read_tokenizer(folder, init_from)
+        options = {"dtype": torch.float32, "use_safetensors": True}
         if source_tokenizer.get_vocab() == tokenizer.get_vocab():
-            return model_class(BertForPreTraining, load_config(folder)).from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-            )
-        source = AutoModelForPreTraining.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True
-        )
+            cls = model_class(BertForPreTraining, load_config(folder))
+            return cls.from_pretrained(folder, **options, **NO_DROPOUT)
+        source = AutoModelForPreTraining.from_pretrained(folder, **options)
         model = warm_start(source, source_tokenizer, tokenizer, num_hidden_layers)
     if text is not None:
         start_at_frequencies(model, text.piece_counts())

@@ -2,9 +2,8 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-
-from filelock import FileLock
 
 from helpers import CourseError, disk
 from helpers.runs import make_folder
@@ -27,38 +26,23 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
     if not record.exists():
         raise CourseError(f"'{output}'에 이어서 할 학습이 없습니다. --resume 없이 시작해 주십시오.")
     before = json.loads(record.read_text(encoding="utf-8"))
-    changed = [name for name in settings if before.get(name) != settings[name]]
-    if changed:
-        name = changed[0]
-        raise CourseError(
-            f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 "
-            f"{settings[name]}). 처음 값을 주십시오."
-        )
+    for name, value in settings.items():
+        if before.get(name) != value:
+            raise CourseError(
+                f"이어서 하는 학습의 {name}이(가) 다릅니다(처음 {before.get(name)}, 지금 "
+                f"{value}). 처음 값을 주십시오."
+            )
     return last_checkpoint(output)
 
 
-def lock_folder(output: Path) -> FileLock:
-    """Make sure that no other run writes to this folder; the lock ends with the process."""
-    return disk.lock_folder(
-        output,
-        f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 다른 폴더를 "
-        "주십시오.",
-    )
-
-
 def last_checkpoint(output: Path) -> str | None:
-    """Give the newest whole checkpoint; one cut off in writing has half a trainer state or none."""
-    newest = sorted(output.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1]))
-    return next((str(path) for path in newest if is_whole(path)), None)
-
-
-def is_whole(checkpoint: Path) -> bool:
-    """Say whether the Trainer finished this checkpoint: its state is written last."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    """Give the newest whole checkpoint: the Trainer writes its state last, half of it or none."""
+    checkpoints = output.glob("checkpoint-*")
+    for path in sorted(checkpoints, key=lambda path: -int(path.name.split("-")[1])):
+        with suppress(OSError, ValueError):
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            return str(path)
+    return None
 
 
 def read_log(output: str | os.PathLike) -> list[dict]:
@@ -81,9 +65,8 @@ def rewind_log(output: Path, checkpoint: str | None) -> float:
 
 def save_for_bert_classes(model, tokenizer, folder: Path) -> None:
     """Save weights, config and tokenizer so that every BERT class of transformers loads them."""
-    model.config._attn_implementation = (
-        None  # what suited this machine's training is no property of the model
-    )
+    # What suited this machine's training is no property of the model.
+    model.config._attn_implementation = None
     # BERT's usual dropout, for those who fine-tune: only pretraining goes without.
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
     disk.save_whole(model.save_pretrained, folder)

@@ -31,7 +31,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from helpers import CourseError
-from helpers.korean_pretraining.corpus import as_paths, read_documents
+from helpers.korean_pretraining.corpus import Files, as_paths, read_documents
 
 FORMAT = 2  # part of the cache key: raise it when the procedure below changes
 IDS = "I"  # array and NumPy type of a token id on disk: unsigned, 4 bytes
@@ -53,7 +53,7 @@ class PairSettings:
 
 
 def build_sentence_pairs(
-    files: str | os.PathLike | Iterable[str | os.PathLike],
+    files: Files,
     tokenizer,
     block_size: int = 128,
     *,
@@ -87,14 +87,8 @@ def build_sentence_pairs(
     for name, value in probabilities.items():
         if not 0 <= value <= 1:
             raise CourseError(f"{name}은(는) 확률입니다. 0과 1 사이의 수를 주십시오.")
-    settings = PairSettings(
-        block_size,
-        short_seq_prob,
-        random_next_prob,
-        seed,
-        tokenizer.cls_token_id,
-        tokenizer.sep_token_id,
-    )
+    special = tokenizer.cls_token_id, tokenizer.sep_token_id
+    settings = PairSettings(block_size, short_seq_prob, random_next_prob, seed, *special)
     parent = Path(cache_dir or temporary_folder())
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()  # the caller's may truncate or pad since its last call: not here
@@ -117,17 +111,16 @@ def build_folder(
 ) -> None:
     """Do the four passes beside `target` and rename at the end: half a build never looks whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    build = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
-    try:
+    scratch = {"dir": target.parent, "ignore_cleanup_errors": True}
+    with tempfile.TemporaryDirectory(prefix=".building-", **scratch) as folder:
+        build = Path(folder)
         tokenize_corpus(files, tokenizer, build)
         pairs = cut_corpus(build, continues_word(tokenizer), settings, num_proc)
         write_pairs(build, *exchange_halves(pairs, settings), settings)
-        for scratch in ("tokens.bin", "sentences.npy", "documents.npy"):
-            (build / scratch).unlink()
+        for name in ("tokens.bin", "sentences.npy", "documents.npy"):
+            (build / name).unlink()
         if not target.exists():  # another process may have built the same in the meantime
             os.replace(build, target)
-    finally:
-        shutil.rmtree(build, ignore_errors=True)
 
 
 def cache_key(files: list[Path], tokenizer: Tokenizer, settings: PairSettings) -> str:
@@ -228,10 +221,8 @@ def cut_documents(
             starts = sentences[documents[document] : documents[document + 1] + 1].tolist()
             for start, stop in chunks(starts[0], starts[-1], settings, rng):
                 splits = starts[bisect_right(starts, start) : bisect_left(starts, stop)]
-                alone = (
-                    not splits
-                )  # one sentence, or a part of one: split between two words, if it has two
-                if alone:
+                alone = not splits
+                if alone:  # one sentence, or a part: split between two words, if it has two
                     words = ~inside_word[read_ids(tokens, start + 1, stop)]
                     splits = (start + 1 + np.flatnonzero(words)).tolist() or range(start + 1, stop)
                 rows.extend((document, start, rng.choice(splits), stop, alone))
@@ -239,9 +230,7 @@ def cut_documents(
 
 
 def read_ids(tokens: BinaryIO, start: int, stop: int) -> np.ndarray:
-    """Read the ids from place `start` to `stop` of `tokens.bin`;
-    memory does not grow with the text.
-    """
+    """Read ids of `tokens.bin` from place `start` to `stop`: memory grows with no text."""
     tokens.seek(4 * start)
     return np.frombuffer(tokens.read(4 * (stop - start)), np.uint32)
 
@@ -249,8 +238,7 @@ def read_ids(tokens: BinaryIO, start: int, stop: int) -> np.ndarray:
 def chunks(
     start: int, stop: int, settings: PairSettings, rng: random.Random
 ) -> Iterator[tuple[int, int]]:
-    """Divide the tokens of a document into stretches of the target length;
-    never is a single token left over.
+    """Divide a document's tokens into stretches of the target length; none is of one token.
 
     Example: start=0, stop=130, room for 61 -> (0, 61), (61, 122), (122, 130).
     """

@@ -20,13 +20,12 @@ from helpers import CourseError
 from helpers.course import bf16_supported
 from helpers.disk import save_whole
 from helpers.korean_pretraining.corpus import read_documents
+from helpers.korean_pretraining.settings import Settings
 from helpers.resources import model_folder
 
 
 def mean_pooling(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """Average the token vectors that are not padding:
-    [batch, length, hidden] -> [batch, hidden].
-    """
+    """Average the token vectors but for padding: [batch, length, hidden] -> [batch, hidden]."""
     mask = attention_mask[..., None].to(hidden.dtype)
     return (hidden * mask).sum(1) / mask.sum(1)
 
@@ -35,8 +34,7 @@ def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) 
     """Draw `count` sentences evenly from all files in one pass (reservoir sampling)."""
     rng = random.Random(seed)
     sample: list[str] = []
-    sentences = itertools.chain.from_iterable(read_documents(files))
-    for i, sentence in enumerate(sentences):
+    for i, sentence in enumerate(itertools.chain.from_iterable(read_documents(files))):
         if i < count:
             sample.append(sentence)
         elif (place := rng.randrange(i + 1)) < count:
@@ -69,29 +67,21 @@ def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") 
 
 
 def sentences_and_vectors(
-    output: Path,
-    files: list[Path],
-    teacher: str,
-    prefix: str,
-    count: int,
-    seed: int,
-    hidden_size: int,
+    output: Path, files: list[Path], settings: Settings, hidden_size: int
 ) -> tuple[list[str], torch.Tensor]:
-    """Draw sentences from the corpus and let the teacher encode them once;
-    the vectors stay in `output`.
-    """
-    sentences = sample_sentences(files, count, seed)
+    """Draw sentences and let the teacher encode them once; the vectors stay in `output`."""
+    sentences = sample_sentences(files, settings.teacher_sentences, settings.seed)
     kept = output / "teacher.safetensors"
     if not kept.exists():
-        folder = model_folder(teacher)
+        folder = model_folder(settings.teacher)
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         if model.config.hidden_size != hidden_size:
             raise CourseError(
                 f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 "
-                f"{hidden_size}차원입니다. "
-                "차원이 같은 teacher를 주십시오."
+                f"{hidden_size}차원입니다. 차원이 같은 teacher를 주십시오."
             )
-        vectors = teacher_vectors(sentences, model, AutoTokenizer.from_pretrained(folder), prefix)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        vectors = teacher_vectors(sentences, model, tokenizer, settings.teacher_prefix)
         save_whole(lambda folder: save_file({"vectors": vectors}, folder / kept.name), output)
     return sentences, load_file(kept)["vectors"]
 
@@ -108,14 +98,10 @@ class SentenceVectorLoss:
 
     def __call__(self, bert, step: int) -> torch.Tensor:
         """Give the loss of one step; the same sentences for the same seed and step."""
-        rows = random.Random(f"{self.seed}/{step}").sample(
-            range(len(self.encoded)), self.batch_size
-        )
-        batch = self.tokenizer.pad(
-            {"input_ids": [self.encoded[i] for i in rows]},
-            return_tensors="pt",
-            pad_to_multiple_of=16,
-        ).to(bert.device)
+        draw = random.Random(f"{self.seed}/{step}")
+        rows = draw.sample(range(len(self.encoded)), self.batch_size)
+        ids = {"input_ids": [self.encoded[i] for i in rows]}
+        batch = self.tokenizer.pad(ids, return_tensors="pt", pad_to_multiple_of=16).to(bert.device)
         hidden = bert(**batch).last_hidden_state.float()
         ours = mean_pooling(hidden, batch["attention_mask"])
         return (1 - torch.cosine_similarity(ours, self.vectors[rows].to(ours.device))).mean()

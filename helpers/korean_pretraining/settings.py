@@ -26,12 +26,9 @@ FREE = set(
 class Settings:
     """The choices of a run, with the words that `python -m helpers pretrain --help` shows.
 
-    The budget is `minutes` of training or a number of `steps`. `tokenizer` is one of yours, or its
-    name; otherwise a WordPiece vocabulary is learned from the corpus. `init_from` with our own
-    vocabulary is continued as it is; with another one its first `num_hidden_layers` layers are a
-    warm start (the size arguments are then the source's). `batch_size` counts the sequences of one
-    step over all processes. The share of masked pieces moves evenly from `mlm_probability` to
-    `final_mlm_probability`. `teacher`: see `sentence_vectors`.
+    `tokenizer` may also be one of yours. `init_from` with our own vocabulary is continued as it is;
+    with another one its first `num_hidden_layers` layers are a warm start. `teacher`: see
+    `sentence_vectors`.
     """
 
     minutes: Annotated[float | None, Option(help="학습 예산(분)입니다.")] = None
@@ -91,13 +88,6 @@ class Settings:
     time_machine: Annotated[
         Path | None, Option(help="열 순간의 빈칸 답을 기록할 JSON 파일입니다.")
     ] = None
-
-    def kept(self) -> dict:
-        """What a resumed run must not change, as JSON can hold it."""
-        kept = {name: value for name, value in vars(self).items() if name not in FREE}
-        for name in ("init_from", "teacher"):
-            kept[name] = kept[name] and str(kept[name])
-        return kept
 
 
 def check_settings(settings: Settings) -> None:

@@ -56,26 +56,21 @@ class TrainingText(torch.utils.data.Dataset):
         self.stages, self.tokenizer = list(stages), tokenizer
         self.orders: dict[tuple[str, int], tuple[int, torch.Tensor]] = {}
         self.texts = {}
-        for stage in self.stages:
-            for kind in stage.kinds:
-                if kind not in ("pairs", "windows", "sentences"):
-                    raise CourseError(
-                        f"'{kind}'(이)라는 학습 텍스트는 없습니다. pairs, windows, sentences "
-                        "가운데에서 주십시오."
-                    )
-                key = (kind, stage.block_size)
-                if kind == "sentences":
-                    self.texts[key] = sample_sentences(files, SENTENCES, seed)
-                else:
-                    self.texts[key] = build_sentence_pairs(
-                        files,
-                        tokenizer,
-                        stage.block_size,
-                        random_next_prob=0.5 if kind == "pairs" else 0,
-                        seed=seed,
-                        num_proc=num_proc,
-                        cache_dir=cache_dir,
-                    )
+        options = {"seed": seed, "num_proc": num_proc, "cache_dir": cache_dir}
+        shares = {"pairs": 0.5, "windows": 0}
+        sizes = [(kind, stage.block_size) for stage in self.stages for kind in stage.kinds]
+        for kind, size in sizes:
+            if kind == "sentences":
+                self.texts[kind, size] = sample_sentences(files, SENTENCES, seed)
+            elif kind in shares:
+                self.texts[kind, size] = build_sentence_pairs(
+                    files, tokenizer, size, random_next_prob=shares[kind], **options
+                )
+            else:
+                raise CourseError(
+                    f"'{kind}'(이)라는 학습 텍스트는 없습니다. pairs, windows, sentences "
+                    "가운데에서 주십시오."
+                )
 
     def __len__(self) -> int:
         return self.length
@@ -85,28 +80,21 @@ class TrainingText(torch.utils.data.Dataset):
 
     def __getitems__(self, places: list[int]) -> list[dict]:
         """Give the examples of one step, or of this process's part of it."""
-        step = places[0] // self.batch_size
-        kind, block_size = self.reading(step)
-        rows = [self.row((kind, block_size), place) for place in places]
-        text = self.texts[kind, block_size]
+        key = kind, block_size = self.reading(places[0] // self.batch_size)
+        text, rows = self.texts[key], [self.row(key, place) for place in places]
         if kind == "sentences":
-            columns = self.tokenizer(
-                [text[row] for row in rows], truncation=True, max_length=block_size
-            )
-            labels = [-100] * len(rows)
+            sentences = [text[row] for row in rows]
+            columns = self.tokenizer(sentences, truncation=True, max_length=block_size)
         else:
             columns = text[rows]
-            labels = columns["next_sentence_label"] if kind == "pairs" else [-100] * len(rows)
-        ids, types = columns["input_ids"], columns["token_type_ids"]
+        labels = columns["next_sentence_label"] if kind == "pairs" else [-100] * len(rows)
         names = ("input_ids", "token_type_ids", "next_sentence_label", "place")
-        return [
-            dict(zip(names, row, strict=True))
-            for row in zip(ids, types, labels, places, strict=True)
-        ]
+        values = columns["input_ids"], columns["token_type_ids"], labels, places
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
     def reading(self, step: int) -> tuple[str, int]:
         """Say what is read at a step: kind and block size."""
-        progress, stage = self.progress(step), self.stages[0]
+        progress = self.progress(step)
         for stage in self.stages:
             progress -= stage.share
             if progress < 0:
@@ -139,9 +127,7 @@ class TrainingText(torch.utils.data.Dataset):
 def by_length(
     order: torch.Tensor, sentences: list[str], batch_size: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Sort each `BUCKET` batches of a random order by length and shuffle the batches:
-    little padding, still random.
-    """
+    """Sort a random order by length, `BUCKET` batches at a time, and shuffle the batches."""
     batches = []
     for bucket in order.split(BUCKET * batch_size):
         bucket = sorted(bucket.tolist(), key=lambda row: len(sentences[row]))

@@ -26,26 +26,22 @@ PROMPTS = (
 )
 
 
-def answers(model, tokenizer, prompts=PROMPTS, top_k: int = 5) -> list[list[list]]:
-    """Give for each prompt the best answers to its mask, as [piece, probability]:
-    [prompts, top_k, 2].
-    """
-    rows = [encode(tokenizer, prompt) for prompt in prompts]
+def answers(model, tokenizer) -> list[list[list]]:
+    """Give five answers to each prompt's mask, best first, as [piece, probability]."""
+    rows = [encode(tokenizer, prompt) for prompt in PROMPTS]
     found: list = [[]] * len(rows)
     for number, log_probs in masked_log_probs(model, tokenizer, rows):
-        best = log_probs[0].exp().topk(top_k)
+        best = log_probs[0].exp().topk(5)
         pieces = tokenizer.convert_ids_to_tokens(best.indices.tolist())
-        found[number] = [
-            [piece, round(p, 4)] for piece, p in zip(pieces, best.values.tolist(), strict=True)
-        ]
+        shares = [round(share, 4) for share in best.values.tolist()]
+        found[number] = list(map(list, zip(pieces, shares, strict=True)))
     return found
 
 
 class TimeMachine(TrainerCallback):
-    """Write the answers at `MOMENTS` of a run to a JSON file: {"prompts": […], "moments":
-    [{"step", "minutes", "answers"}]}.
+    """Write the answers at `MOMENTS` of a run to a JSON file, in which a resumed run goes on.
 
-    `clock` knows the share of the budget and the seconds used. A resumed run goes on in the file.
+    {"prompts": […], "moments": [{"step", "minutes", "answers"}]}
     """
 
     def __init__(self, file: str | os.PathLike, tokenizer, clock):

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,19 @@ from transformers import AutoTokenizer, PrinterCallback, TrainerCallback, Traini
 
 from helpers import CourseError
 from helpers.course import bf16_supported, keep_memory
-from helpers.disk import clear_errors, write_text
-from helpers.korean_pretraining.corpus import as_paths
+from helpers.disk import clear_errors, lock_folder, write_text
+from helpers.korean_pretraining.corpus import Files, as_paths
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model
 from helpers.korean_pretraining.run_folder import (
     SETTINGS,
     check_output,
-    lock_folder,
     read_log,
     rewind_log,
     save_for_bert_classes,
 )
-from helpers.korean_pretraining.sentence_vectors import (
-    SentenceVectorLoss,
-    sentences_and_vectors,
-)
-from helpers.korean_pretraining.settings import Settings, check_settings
+from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss, sentences_and_vectors
+from helpers.korean_pretraining.settings import FREE, Settings, check_settings
 from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
 from helpers.korean_pretraining.time_machine import TimeMachine
 from helpers.korean_pretraining.trainer import Budget, PretrainingTrainer
@@ -51,12 +47,14 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run reads, where it writes, and its choices."""
+    """What a run reads, where it writes, its choices, and the rows a process reads at a time."""
 
     files: list[Path]
     output: Path
     stages: list[Stage]
     settings: Settings
+    share: int
+    clock: Budget
 
     @property
     def longest(self) -> int:
@@ -68,29 +66,16 @@ class Run:
 
     def kept(self) -> dict:
         """What a resumed run must not change, as JSON can hold it."""
-        return self.settings.kept() | {
-            "stages": [[s.share, list(s.kinds), s.block_size] for s in self.stages],
-            "corpus": names_and_sizes(self.files),
-            "teacher_corpus": self.settings.teacher_corpus and names_and_sizes(self.teacher_files),
-        }
-
-
-def names_and_sizes(files: list[Path]) -> list[list]:
-    return [[file.name, file.stat().st_size] for file in files]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What is built before training; vectors: a teacher's sentences and vectors, or None."""
-
-    tokenizer: Any
-    text: TrainingText
-    model: Any
-    vectors: tuple | None
+        kept = {name: value for name, value in vars(self.settings).items() if name not in FREE}
+        kept["stages"] = [astuple(stage) for stage in self.stages]
+        kept["corpus"] = [(file.name, file.stat().st_size) for file in self.files]
+        if self.settings.teacher_corpus:
+            kept["teacher_corpus"] = [(f.name, f.stat().st_size) for f in self.teacher_files]
+        return json.loads(json.dumps(kept, default=str))
 
 
 def pretrain(
-    corpus: str | os.PathLike | Iterable[str | os.PathLike],
+    corpus: Files,
     output: str | os.PathLike,
     *,
     stages: Iterable[Stage] | None = None,
@@ -110,25 +95,29 @@ def pretrain(
     """
     chosen = Settings(**settings)
     stages = [Stage(1.0, block_size=chosen.block_size)] if stages is None else list(stages)
-    run = Run(as_paths(corpus), Path(output), stages, chosen)
+    files = as_paths(corpus)
     check_settings(chosen)
     state = PartialState(cpu=not torch.cuda.is_available())
-    share = share_of_batch(chosen, state.num_processes)
-    clock = Budget(chosen.minutes, chosen.steps)
+    share, clock = share_of_batch(chosen, state.num_processes), Budget(chosen.minutes, chosen.steps)
+    run = Run(files, Path(output), stages, chosen, share, clock)
     with clear_errors(), ExitStack() as stack:
         # The others find its vocabulary, pairs and vectors in place.
         with state.main_process_first():
             resume = chosen.resume or not state.is_main_process
             checkpoint = check_output(run.output, run.kept(), resume)
             if state.is_main_process:
-                stack.enter_context(lock_folder(run.output))
-            parts = prepare(run, clock, resume)
+                busy = (
+                    f"'{output}'에서는 다른 학습이 진행 중입니다. 그 학습이 끝나기를 기다리거나 "
+                    "다른 폴더를 주십시오."
+                )
+                stack.enter_context(lock_folder(run.output, busy))
+            tokenizer, text, model, vectors = prepare(run, resume)
             clock.seconds_before = clock.seconds = rewind_log(run.output, checkpoint)
-        trainer = build_trainer(run, parts, clock, share, state.device.type == "cpu", callbacks)
+        trainer = build_trainer(run, tokenizer, text, model, vectors, callbacks)
         trainer.train(resume_from_checkpoint=checkpoint)
         if state.is_main_process:
             trained = trainer.accelerator.unwrap_model(trainer.model)
-            save_for_bert_classes(trained, parts.tokenizer, run.output)
+            save_for_bert_classes(trained, tokenizer, run.output)
         state.wait_for_everyone()
     return Pretrained(run.output, read_log(run.output))
 
@@ -145,7 +134,7 @@ def share_of_batch(settings: Settings, processes: int) -> int:
     return share
 
 
-def prepare(run: Run, clock: Budget, resume: bool) -> Parts:
+def prepare(run: Run, resume: bool) -> tuple[Any, TrainingText, Any, tuple | None]:
     """Vocabulary, sentence pairs, model and, with a teacher, its vectors; built, or found again."""
     output, settings, tokenizer = run.output, run.settings, run.settings.tokenizer
     if resume:
@@ -161,7 +150,7 @@ def prepare(run: Run, clock: Budget, resume: bool) -> Parts:
         length=(settings.steps or ENDLESS) * settings.batch_size,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        progress=clock.progress,
+        progress=run.clock.progress,
         cache_dir=output / "sentence_pairs",
         num_proc=settings.num_proc,
     )
@@ -182,83 +171,58 @@ def prepare(run: Run, clock: Budget, resume: bool) -> Parts:
             "block_size를 그 이하로 줄여 주십시오."
         )
     vectors = settings.teacher and sentences_and_vectors(
-        output,
-        run.teacher_files,
-        settings.teacher,
-        settings.teacher_prefix,
-        settings.teacher_sentences,
-        settings.seed,
-        model.config.hidden_size,
+        output, run.teacher_files, settings, model.config.hidden_size
     )
     # Last, so that a mistake above leaves no folder that looks like a run.
     if not resume:
         tokenizer.save_pretrained(output)
-        record = json.dumps(run.kept(), ensure_ascii=False, indent=1)
-        write_text(output / SETTINGS, record)
-    return Parts(tokenizer, text, model, vectors)
+        write_text(output / SETTINGS, json.dumps(run.kept(), ensure_ascii=False, indent=1))
+    return tokenizer, text, model, vectors
 
 
 def build_trainer(
-    run: Run,
-    parts: Parts,
-    clock: Budget,
-    share: int,
-    on_cpu: bool,
-    callbacks: Iterable[TrainerCallback],
+    run: Run, tokenizer, text: TrainingText, model, vectors: tuple | None, callbacks: Iterable
 ) -> PretrainingTrainer:
     """Put the parts of a run together: how batches are padded and masked, what is optimised."""
-    settings, tokenizer, model = run.settings, parts.tokenizer, parts.model
-    if on_cpu:
+    settings, clock = run.settings, run.clock
+    if PartialState().device.type == "cpu":
         # PyTorch's fused attention is slow on the CPU for short sequences and small heads.
         model.set_attn_implementation("eager")
     for layer in model.bert.encoder.layer if settings.compile else ():
         layer.compile(dynamic=False)
     keep_memory()
-    file = settings.time_machine
-    recorders = [TimeMachine(file, tokenizer, clock)] if file else []
+    sentence_loss, last = None, settings.final_mlm_probability or settings.mlm_probability
+    if vectors:
+        count = settings.teacher_batch_size or max(1, run.share // 8)
+        sentence_loss = SentenceVectorLoss(*vectors, tokenizer, count, settings.seed)
+    recorders = []
+    if settings.time_machine:
+        recorders.append(TimeMachine(settings.time_machine, tokenizer, clock))
+    # Few widths, so that few kernels are compiled.
+    widths = {"pad_token_id": tokenizer.pad_token_id, "multiple": 16, "longest": run.longest}
     trainer = PretrainingTrainer(
         model=model,
-        args=training_arguments(run, share, on_cpu),
-        train_dataset=parts.text,
-        # Few widths, so that few kernels are compiled.
-        data_collator=partial(
-            pad_batch,
-            pad_token_id=tokenizer.pad_token_id,
-            multiple=16,
-            longest=run.longest,
-        ),
+        args=training_arguments(run),
+        train_dataset=text,
+        data_collator=partial(pad_batch, **widths),
         callbacks=[clock, *recorders, *callbacks],
         clock=clock,
-        masking=Masking.of(
-            tokenizer,
-            seed=settings.seed,
-            mask_replace_prob=settings.mask_replace_prob,
-            random_replace_prob=(1 - settings.mask_replace_prob) / 2,
-        ),
-        mlm_probability=(
-            settings.mlm_probability,
-            settings.final_mlm_probability or settings.mlm_probability,
-        ),
-        sentence_loss=parts.vectors
-        and SentenceVectorLoss(
-            *parts.vectors,
-            tokenizer,
-            settings.teacher_batch_size or max(1, share // 8),
-            settings.seed,
-        ),
+        masking=Masking(tokenizer, settings.seed, settings.mask_replace_prob),
+        mlm_probability=(settings.mlm_probability, last),
+        sentence_loss=sentence_loss,
         sentence_weight=settings.teacher_weight,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def training_arguments(run: Run, share: int, on_cpu: bool) -> TrainingArguments:
+def training_arguments(run: Run) -> TrainingArguments:
     """Say to the Trainer what is the same for every run, and what this one asked for."""
-    settings = run.settings
+    settings, on_cpu = run.settings, PartialState().device.type == "cpu"
     return TrainingArguments(
         output_dir=str(run.output),
         max_steps=settings.steps or ENDLESS,
-        per_device_train_batch_size=share,
+        per_device_train_batch_size=run.share,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         learning_rate=settings.learning_rate,
         weight_decay=0.01,

@@ -19,10 +19,9 @@ WARMUP = 0.05  # of the budget
 class Budget(TrainerCallback):
     """Knows the share of the budget that is used: sets the rate, ends a run of minutes."""
 
-    def __init__(self, minutes: float | None, steps: int | None, seconds: float = 0.0):
+    def __init__(self, minutes: float | None, steps: int | None):
         self.minutes, self.steps = minutes, steps
-        # Training time, with that of interrupted parts.
-        self.seconds_before = self.seconds = seconds
+        self.seconds_before = self.seconds = 0.0  # of training, with that of interrupted parts
 
     def progress(self, step: int) -> float:
         return step / self.steps if self.steps else self.seconds / (60 * self.minutes)
@@ -54,14 +53,9 @@ class PrintLog(TrainerCallback):
         if state.is_world_process_zero:
             speed = logs["tokens"] / max(logs["seconds"] - self.seconds, 1e-9)
             self.seconds = logs["seconds"]
-            losses = "  ".join(
-                f"{name} {value:.3f}" for name, value in logs.items() if "loss" in name
-            )
-            print(
-                f"{logs['step']:>7}  {losses}  lr {logs['learning_rate']:.1e}  {speed:,.0f} "
-                "tokens/s",
-                flush=True,
-            )
+            losses = "  ".join(f"{name} {logs[name]:.3f}" for name in logs if "loss" in name)
+            rate = f"lr {logs['learning_rate']:.1e}  {speed:,.0f} tokens/s"
+            print(f"{logs['step']:>7}  {losses}  {rate}", flush=True)
 
 
 class PretrainingTrainer(Trainer):
@@ -111,10 +105,7 @@ class PretrainingTrainer(Trainer):
         sequences = len(inputs["input_ids"]) * parts_of_step
         inputs = {**inputs, "num_sequences_in_batch": sequences}
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        parts = {
-            "masked_lm_loss": outputs.masked_lm_loss,
-            "next_sentence_loss": outputs.next_sentence_loss,
-        }
+        parts = {name: outputs[name] for name in ("masked_lm_loss", "next_sentence_loss")}
         if self.sentence_loss:
             bert = self.accelerator.unwrap_model(model).bert
             draw = self.state.global_step * self.args.gradient_accumulation_steps + self.part
@@ -132,11 +123,8 @@ class PretrainingTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" not in logs:
             return  # the Trainer's closing summary, wrong for a resumed run
-        logs = {
-            "step": self.state.global_step,
-            "loss": logs["loss"],
-            "learning_rate": logs["learning_rate"],
-        }
+        kept = {name: logs[name] for name in ("loss", "learning_rate")}
+        logs = {"step": self.state.global_step} | kept
         means = torch.stack([torch.stack(values).mean() for values in self.parts.values()])
         logs |= zip(self.parts, reduce(means, "mean").tolist(), strict=True)
         logs |= {"tokens": int(sum(self.tokens)), "seconds": round(self.clock.seconds, 2)}

@@ -1,6 +1,5 @@
 """Train a WordPiece vocabulary for Korean; as a second way, split into morphemes first."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import BertTokenizerFast
 
 from helpers import CourseError
-from helpers.korean_pretraining.corpus import as_paths, read_documents
+from helpers.korean_pretraining.corpus import Files, as_paths, read_documents
 from helpers.text import analyzer
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -17,7 +16,7 @@ LONGEST_WORD = 1_000  # characters: training takes the square of a word's length
 
 
 def train_wordpiece(
-    files: str | os.PathLike | Iterable[str | os.PathLike],
+    files: Files,
     vocab_size: int = 16_000,
     *,
     min_frequency: int = 2,
@@ -34,11 +33,8 @@ def train_wordpiece(
     Source: https://huggingface.co/docs/tokenizers/api/trainers#tokenizers.trainers.WordPieceTrainer
     """
     files = as_paths(files)
-    if vocab_size < len(SPECIAL_TOKENS) + 3:
-        raise CourseError(
-            f"vocab_size={vocab_size}은(는) 너무 작습니다. {len(SPECIAL_TOKENS) + 3} 이상의 수를 "
-            "주십시오."
-        )
+    if vocab_size < 8:  # the special tokens and three pieces
+        raise CourseError(f"vocab_size={vocab_size}은(는) 너무 작습니다. 8 이상의 수를 주십시오.")
     # The library numbers the alphabet in the random order of a hash map, and ties between pieces
     # are decided by number. So the alphabet is learned first, sorted, and given to the training
     # proper with numbers of its own.
@@ -54,13 +50,8 @@ def train_wordpiece(
         )
     kept = set(sorted(characters, key=lambda c: (-counts[c], c))[:limit])
     given = SPECIAL_TOKENS + sorted(p for p in alphabet if p.removeprefix("##") in kept)
-    vocab = learn_pieces(
-        read_sentences(files, Counter()),
-        vocab_size,
-        given,
-        limit_alphabet=0,  # none but the given
-        min_frequency=min_frequency,
-    )
+    options = {"limit_alphabet": 0, "min_frequency": min_frequency}  # no letter but the given
+    vocab = learn_pieces(read_sentences(files, Counter()), vocab_size, given, **options)
     return wordpiece_tokenizer(vocab, model_max_length)
 
 
@@ -78,9 +69,7 @@ def read_sentences(files: list[Path], counts: Counter[str]) -> Iterator[str]:
 def learn_pieces(
     sentences: Iterator[str], vocab_size: int, special_tokens: list[str], **options
 ) -> dict[str, int]:
-    """Train a cased WordPiece vocabulary: piece -> id, `special_tokens` first,
-    then what the text adds up to `vocab_size`.
-    """
+    """Train a cased WordPiece vocabulary, `special_tokens` first: piece -> id."""
     trainer = BertWordPieceTokenizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
     )
