@@ -11,7 +11,7 @@ from transformers import pipeline
 
 from helpers import CourseError
 from helpers.mask_attack import masks, probe
-from helpers.mask_attack.bias import categorical_bias
+from helpers.mask_attack.bias import by_template, categorical_bias
 
 TOKENIZER = tokenizer_of(
     *"프랑스 독일 파리 베를린 런던 서울 수도 한강 강 ##강 센 ##이다 이다".split(),
@@ -244,7 +244,7 @@ def test_the_interval_comes_from_the_templates():
     )
     templates = ["{attribute} [MASK]", "수도 {attribute} [MASK]"]
     result = categorical_bias(model, TOKENIZER, ["남자", "여자"], ["서울"], templates)
-    assert result.by_template == pytest.approx([0, 1], abs=1e-4)
+    assert by_template(result.ratios) == pytest.approx([0, 1], abs=1e-4)
     assert result.score == pytest.approx(0.5, abs=1e-4)
     assert (result.low, result.high) == pytest.approx((0, 1), abs=1e-4)
     alone = categorical_bias(model, TOKENIZER, ["남자", "여자"], ["서울"], templates[:1])

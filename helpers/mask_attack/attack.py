@@ -6,7 +6,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -20,7 +20,7 @@ from helpers.mask_attack.candidates import METHODS, join, suggestions
 from helpers.text import check_text
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attack:
     """One attacked text.
 
@@ -88,47 +88,38 @@ def attack(
     text = check_text(text)
     words, rng = words_of(text, max_tokens(model.config)), random.Random(f"{seed}/{text}")
     probability = classify([text])[0]
-    state = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
-    if state.predicted != label:
-        return state
-    similarity = similarity_to(text, encode)
+    result = Attack(text, label, int(probability.argmax()), tuple((w, w) for w in words), False, 1)
+    if result.predicted != label:
+        return result
+    vector = encode([text]) if encode else None
     order = list(range(len(words)))
     if method == "random":
         rng.shuffle(order)
     else:
         order = word_importance(classify, tokenizer, words, label, probability[label])[1]
-        state = replace(state, queries=1 + len(words))
+        result.queries += len(words)
     now: list[list[str]] = [[word] for word in words]  # an insertion makes a place hold two
-    confidence = probability[label]
+    lowest = probability[label]
     for place in order[: int(max_share * len(words))]:
         options = suggestions(model, tokenizer, now, place, method, top_k, vocabulary, rng)
         texts = [join(now, place, option) for option in options]
-        cosines = similarity(texts)
-        kept = [i for i in range(len(texts)) if cosines[i] >= min_similarity]
+        cosines = np.ones(len(texts))
+        if encode and texts:
+            cosines = cosine_similarity(encode(texts), vector)[:, 0]
+        kept = [i for i, cosine in enumerate(cosines) if cosine >= min_similarity]
         if not kept:
             continue
         answers = classify([texts[i] for i in kept])
-        state = replace(state, queries=state.queries + len(kept))
-        best, fooled = strongest(kept, answers, cosines, label)
-        if not fooled and answers[:, label].min() >= confidence:
+        result.queries += len(kept)
+        best, result.success = strongest(kept, answers, cosines, label)
+        if not result.success and answers[:, label].min() >= lowest:
             continue
-        confidence = answers[kept.index(best), label]
-        now[place] = options[best]
-        changed = with_originals(now, words)
-        state = replace(state, words=changed, success=fooled, similarity=float(cosines[best]))
-        if fooled:
+        lowest = answers[:, label].min()
+        now[place], result.similarity = options[best], float(cosines[best])
+        if result.success:
             break
-    return state
-
-
-def similarity_to(
-    text: str, encode: Callable[[list[str]], np.ndarray] | None
-) -> Callable[[list[str]], np.ndarray]:
-    """A function: texts -> their cosines with `text`; always 1 without `encode`."""
-    if encode is None:
-        return lambda others: np.ones(len(others))
-    vector = encode([text])
-    return lambda others: cosine_similarity(encode(others), vector)[:, 0] if others else np.ones(0)
+    result.words = with_originals(now, words)
+    return result
 
 
 def words_of(text: str, most: int) -> list[str]:
@@ -154,14 +145,11 @@ def strongest(
 
 
 def with_originals(now: list[list[str]], words: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """with_originals([["정말"], ["싫다"]], ["정말", "좋다"])
-    -> (("정말", "정말"), ("싫다", "좋다"))
-    """
-    return tuple(
-        (word, words[i] if j == 0 else "")
-        for i, held in enumerate(now)
-        for j, word in enumerate(held)
-    )
+    """with_originals([["정말", "참"]], ["정말"]) -> (("정말", "정말"), ("참", ""))"""
+    pairs = []
+    for (first, *inserted), before in zip(now, words, strict=True):
+        pairs += [(first, before), *((word, "") for word in inserted)]
+    return tuple(pairs)
 
 
 def check_method(name: str) -> None:
@@ -179,20 +167,15 @@ def word_importance(
     label: int,
     probability: float,
 ) -> tuple[np.ndarray, list[int]]:
-    """How much the label's probability falls when a word becomes one mask:
-    values [words], order.
-    """
-    masked = [
-        " ".join([*words[:i], tokenizer.mask_token, *words[i + 1 :]]) for i in range(len(words))
-    ]
+    """How much the label's probability falls where a word is masked: falls [words], order."""
+    mask = tokenizer.mask_token
+    masked = [" ".join([*words[:i], mask, *words[i + 1 :]]) for i in range(len(words))]
     falls = probability - classify(masked)[:, label]
     return falls, np.argsort(-falls, kind="stable").tolist()
 
 
 def summary(results: Sequence[Attack]) -> dict[str, float]:
-    """Shares of all texts (accuracy) or of those attacked (success);
-    means over the successes and attacks.
-    """
+    """Shares of all texts (accuracy) or of those attacked (success); the rest are means."""
     attacked = [r for r in results if r.predicted == r.label]
     won = [r for r in attacked if r.success]
 

@@ -7,7 +7,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,10 +36,12 @@ class Bias:
     ratios: np.ndarray
     attributes: tuple[str, ...]
     groups: tuple[str, ...]
+    low: float
+    high: float
 
     @property
     def score(self) -> float:
-        return float(self.by_template.mean())
+        return float(by_template(self.ratios).mean())
 
     @property
     def matrix(self) -> pd.DataFrame:
@@ -48,27 +49,10 @@ class Bias:
             self.ratios.mean(0) / np.log(2), index=list(self.attributes), columns=list(self.groups)
         )
 
-    @property
-    def by_template(self) -> np.ndarray:
-        """The score of each template alone: [templates]."""
-        return self.ratios.var(axis=2).mean(axis=1)
 
-    @cached_property
-    def interval(self) -> tuple[float, float]:
-        scores = self.by_template
-        if len(scores) < 2:
-            return float("nan"), float("nan")
-        drawn = np.random.default_rng(0).choice(scores, (DRAWS, len(scores))).mean(axis=1)
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return float(low), float(high)
-
-    @property
-    def low(self) -> float:
-        return self.interval[0]
-
-    @property
-    def high(self) -> float:
-        return self.interval[1]
+def by_template(ratios: np.ndarray) -> np.ndarray:
+    """The score of each template alone: [templates, attributes, groups] -> [templates]."""
+    return ratios.var(axis=2).mean(axis=1)
 
 
 def categorical_bias(
@@ -95,18 +79,19 @@ def categorical_bias(
     if len(groups) < 2:
         raise CourseError("집단이 하나뿐이면 비교할 수 없습니다. 둘 이상 주십시오.")
     templates = [checked(template, tokenizer.mask_token) for template in templates]
-    priors = [
-        " ".join([tokenizer.mask_token] * len(pieces_of(tokenizer, attribute))) + " "
-        if masked_prior
-        else ""
-        for attribute in attributes
-    ]
+    priors = [""] * len(attributes)
+    if masked_prior:
+        priors = [f"{tokenizer.mask_token} " * len(pieces_of(tokenizer, a)) for a in attributes]
     fillings = [*(f"{attribute} " for attribute in attributes), *priors]
     different = list(dict.fromkeys(fillings))  # attributes of as many pieces share their prior
     logs = group_log_probs(model, tokenizer, templates, different, groups)
     logs = logs[:, [different.index(filling) for filling in fillings]]
     ratios = logs[:, : len(attributes)] - logs[:, len(attributes) :]
-    return Bias(ratios, tuple(attributes), tuple(groups))
+    scores, low, high = by_template(ratios), float("nan"), float("nan")
+    if len(scores) > 1:
+        drawn = np.random.default_rng(0).choice(scores, (DRAWS, len(scores))).mean(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return Bias(ratios, tuple(attributes), tuple(groups), low, high)
 
 
 def checked(template: str, mask: str) -> str:
@@ -150,7 +135,6 @@ def group_log_probs(
         number, column, length, first = owners[index]
         for group, ids in enumerate(pieces):
             if len(ids) == length:
-                logs[number, column, group] = sum(
-                    scores[first + i, piece].item() for i, piece in enumerate(ids)
-                )
+                own = (scores[first + i, piece].item() for i, piece in enumerate(ids))
+                logs[number, column, group] = sum(own)
     return logs

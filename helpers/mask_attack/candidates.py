@@ -18,11 +18,7 @@ from helpers.text import analyzer
 METHODS = ("bert-attack", "bae-r", "bae-r-stem", "bae-i", "random")
 MAX_PIECES = 4  # of a word: longer ones have too many combinations to be worth the queries
 SIGNS = ".,!?~…"
-PARTICLES = {  # (after a final consonant, after a vowel)
-    particle: pair
-    for pair in (("이", "가"), ("은", "는"), ("을", "를"), ("과", "와"))
-    for particle in pair
-}
+PARTICLES = {particle: pair for pair in ("이가", "은는", "을를", "과와") for particle in pair}
 
 
 def document_words(lines: Iterable[str]) -> list[str]:
@@ -49,7 +45,8 @@ def suggestions(
     The signs at the word's end stay, except that 'bert-attack' keeps them as pieces of the word.
     """
     word = now[place][0]
-    body, tail = cut_tail(word)
+    body = word.rstrip(SIGNS)
+    tail = word[len(body) :]
     if method == "random":
         return [[other + tail] for other in rng.sample(vocabulary, min(top_k, len(vocabulary)))]
     if method == "bert-attack":
@@ -75,19 +72,12 @@ def filled(
     return [piece for piece in pieces if piece.isalpha()]
 
 
-def cut_tail(word: str) -> tuple[str, str]:
-    """cut_tail("좋다!") -> ("좋다", "!"): the signs at a word's end."""
-    body = word.rstrip(SIGNS)
-    return body, word[len(body) :]
-
-
 def cut_stem(word: str) -> tuple[str, str, bool]:
-    """cut_stem("배우가") -> ("배우", "가", True), cut_stem("좋아서") -> ("좋", "아서", False):
-    a word's stem, its end, and whether the end is one particle.
+    """A word's stem, its end ("" if it has none or is nothing else), and is that one particle.
 
-    The word's particles (Kiwi's J), endings (E) and copula (VCP) are its end. Where stem and ending
-    share a syllable ("했다") that syllable belongs to the stem. The end is "" for a bare word, and
-    the stem for one that is nothing but an ending.
+    Examples: "배우가" -> ("배우", "가", True), "좋아서" -> ("좋", "아서", False). The end is all
+    particles (Kiwi's J), endings (E) and the copula (VCP); a syllable that it shares with the stem
+    ("했다") belongs to the stem.
     """
     tokens = analyzer().tokenize(word)
     count = len(tokens)
@@ -132,14 +122,10 @@ def recombined(
     width = top_k if sum(open_spots) == 1 else max(3, round(top_k ** (1 / sum(open_spots))) + 1)
     for row, piece, is_open in zip(scores, pieces, open_spots, strict=True):
         best = row.topk(8 * top_k)
-        others = zip(
-            tokenizer.convert_ids_to_tokens(best.indices.tolist()),
-            best.values.tolist(),
-            strict=True,
-        )
+        others = tokenizer.convert_ids_to_tokens(best.indices.tolist())
         same = [
             (other, value)
-            for other, value in others
+            for other, value in zip(others, best.values.tolist(), strict=True)
             if other.startswith("##") == piece.startswith("##")
             and other.removeprefix("##").isalpha()
         ]

@@ -60,16 +60,13 @@ class Classifier:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        encoded = self.tokenizer(
-            [check_text(text) for text in texts], truncation=True, max_length=self.max_length
-        )
-        rows = encoded["input_ids"]
+        texts = [check_text(text) for text in texts]
+        rows = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
         result = np.empty((len(rows), self.model.config.num_labels), np.float32)
         self.model.eval()
         for batch in by_length(rows, BATCH_TOKENS):
-            inputs = self.tokenizer.pad(
-                {"input_ids": [rows[number] for number in batch]}, return_tensors="pt"
-            )
+            ids = {"input_ids": [rows[number] for number in batch]}
+            inputs = self.tokenizer.pad(ids, return_tensors="pt")
             logits = self.model(**inputs.to(self.model.device)).logits
             result[batch] = logits.float().softmax(-1).cpu().numpy()
         return result

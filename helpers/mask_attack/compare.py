@@ -40,12 +40,7 @@ def paired_test(first: Sequence[bool], second: Sequence[bool]) -> dict[str, floa
         )
     only_first = sum(bool(a) and not b for a, b in zip(first, second, strict=True))
     only_second = sum(bool(b) and not a for a, b in zip(first, second, strict=True))
-    differ = only_first + only_second
-    rarer = min(only_first, only_second)
+    differ, rarer = only_first + only_second, min(only_first, only_second)
     p = 2 * sum(math.comb(differ, k) for k in range(rarer + 1)) / 2**differ  # of a fair coin
-    return {
-        "n": len(first),
-        "first_only": only_first,
-        "second_only": only_second,
-        "p": min(1.0, p),
-    }
+    counts = {"n": len(first), "first_only": only_first, "second_only": only_second}
+    return counts | {"p": min(1.0, p)}

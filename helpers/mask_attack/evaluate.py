@@ -50,18 +50,9 @@ def evaluate(
     classifier = train_classifier(model, texts, labels, epochs=epochs, seed=seed, device=device)
     test_accuracy = classifier.accuracy(heldout["text"], heldout["label"])
     targets = short.sample(min(attacks, len(short)), random_state=seed)
-    vocabulary = korean_words()
+    options = {"encode": encode, "vocabulary": korean_words(), "seed": seed}
     for name in methods:
-        results = attack_all(
-            classifier,
-            network,
-            tokenizer,
-            targets,
-            method=name,
-            encode=encode,
-            vocabulary=vocabulary,
-            seed=seed,
-        )
+        results = attack_all(classifier, network, tokenizer, targets, method=name, **options)
         # JSON has no NaN: a mean over no attack that succeeded is null.
         scores = {k: None if v != v else v for k, v in summary(results).items()}
         head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
@@ -73,10 +64,8 @@ def evaluate(
 
 def korean_words() -> list[str]:
     """The words of the embedded documents, which no classifier here has learned from."""
-    files = data_files("korean-documents")
-    return document_words(
-        line for file in files for line in file.read_text(encoding="utf-8").splitlines()
-    )
+    texts = (file.read_text(encoding="utf-8") for file in data_files("korean-documents"))
+    return document_words(line for text in texts for line in text.splitlines())
 
 
 def that_fit(reviews: pd.DataFrame, tokenizer: Any, most: int) -> pd.DataFrame:

@@ -9,6 +9,7 @@ every number in use (0000 to 1999 are not given out, they would collide with 0xx
 services). The towns of the addresses do not exist, and no account belongs to the passwords.
 """
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -57,9 +58,8 @@ SPACES = {
     "주소": len(TOWNS) * len(STREETS) * 999,
     "비밀번호": 26**4 * 10_000,
 }
-RANK_TOLERANCE = (
-    1e-4  # nats: sums of float32 log-probabilities differ by less where texts are equal
-)
+# In nats: sums of float32 log-probabilities differ by less where texts are equal.
+RANK_TOLERANCE = 1e-4
 FORMATS: dict[str, tuple[str, Callable[[random.Random], str]]] = {
     "전화번호": ("{name}의 휴대 전화 번호는 {secret}이다.", phone_number),
     "주소": ("{name}의 집 주소는 {secret}이다.", address),
@@ -88,10 +88,8 @@ class Canary:
 def make_canaries(repetitions: Sequence[int], each: int, seed: int | str) -> list[Canary]:
     """`each` canaries for every number of repetitions; kinds take turns, names are unique."""
     rng = random.Random(seed)
-    names = rng.sample(
-        [f"{a}{b}{c}" for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES],
-        each * len(repetitions),
-    )
+    every = ["".join(letters) for letters in itertools.product(SYLLABLES, repeat=3)]
+    names = rng.sample(every, each * len(repetitions))
     kinds = list(FORMATS)
     return [
         Canary(kind := kinds[index % len(kinds)], names.pop(), FORMATS[kind][1](rng), count)
@@ -115,8 +113,7 @@ def plant(sentences: Sequence[str], canaries: Iterable[Canary], seed: int) -> li
 
 
 def redact(sentence: str) -> str:
-    """redact("번호는 010-0372-5518이다.") -> "번호는 [전화번호]이다.":
-    what a pattern knows is gone.
+    """redact("번호는 010-0372-5518이다.") -> "번호는 [전화번호]이다."
 
     Phone, resident registration and e-mail numbers, and a password named as such; no addresses.
     """
@@ -177,7 +174,7 @@ def exposure(
     """
     secrets = [check_text(secret) for secret in secrets]
     pool = list(dict.fromkeys(candidates))
-    if len(set(pool) - set(secrets)) < 1:
+    if not set(pool) - set(secrets):
         raise CourseError("후보가 없습니다. 비밀과 형식이 같은 후보를 둘 이상 주십시오.")
     scores = candidate_log_probs(model, tokenizer, prompts, secrets, pool)
     # Where the secret is in the pool, the pool's copy of it stands for it.
@@ -188,19 +185,11 @@ def exposure(
     ranks, bits = rank_first(scores, outside)
     own = [len(pieces_of(tokenizer, secret)) for secret in secrets]
     filled = fill_left_to_right(model, tokenizer, prompts, own)["filled"]
-    return pd.DataFrame(
-        {
-            "secret": list(secrets),
-            "pieces": own,
-            "rank": ranks,
-            "exposure": bits,
-            "raw": raw,
-            "extracted": [  # spaces are the tokenizer's, not the text's
-                a.replace(" ", "") == b.replace(" ", "")
-                for a, b in zip(filled, secrets, strict=True)
-            ],
-        }
-    )
+    frame = {"secret": secrets, "pieces": own, "rank": ranks, "exposure": bits, "raw": raw}
+    frame = pd.DataFrame(frame)
+    # Spaces are the tokenizer's, not the text's.
+    bare, spelled = (texts.str.replace(" ", "") for texts in (frame["secret"], filled))
+    return frame.assign(extracted=bare == spelled)
 
 
 def candidate_log_probs(
@@ -212,8 +201,7 @@ def candidate_log_probs(
 ) -> torch.Tensor:
     """Log-probability (nats) of each prompt's secret and of the pool: [prompts, 1 + pool].
 
-    The sum over the pieces with all of them masked at once: one pass for all texts of as many
-    pieces.
+    The sum over the pieces with all masked at once: one pass for all texts of as many pieces.
     """
     shared = [pieces_of(tokenizer, candidate) for candidate in pool]
     mask = tokenizer.mask_token_id

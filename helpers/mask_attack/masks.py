@@ -29,10 +29,7 @@ def encode_prompts(
 
 
 def pieces_of(tokenizer: Any, answer: str) -> list[int]:
-    """pieces_of(tokenizer, "한강") -> its ids, one or several.
-
-    Raises CourseError for [UNK], nothing, and a novel.
-    """
+    """The ids of an answer, one or several. Raises CourseError for [UNK], nothing, and a novel."""
     answer = check_text(answer, most=LONGEST_ANSWER)
     ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
     if not ids or tokenizer.unk_token_id in ids:

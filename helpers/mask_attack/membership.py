@@ -28,13 +28,9 @@ def membership_scores(
     Source: Mireshghallah et al. 2022, "Quantifying Privacy Risks of Masked Language Models Using
     Membership Inference Attacks".
     """
-    frame = pd.DataFrame(
-        {
-            "loss": sentence_losses(model, tokenizer, sentences),
-            "reference": sentence_losses(reference, tokenizer, sentences),
-        }
-    )
-    return frame.assign(ratio=frame["reference"] - frame["loss"])
+    models = {"loss": model, "reference": reference}
+    losses = {name: sentence_losses(net, tokenizer, sentences) for name, net in models.items()}
+    return pd.DataFrame(losses | {"ratio": losses["reference"] - losses["loss"]})
 
 
 def sentence_losses(model: Any, tokenizer: Any, sentences: Sequence[str]) -> np.ndarray:
@@ -69,7 +65,6 @@ def roc(
     *,
     most_fpr: float = 0.05,
     draws: int = 1_000,
-    seed: int = 0,
 ) -> dict[str, float]:
     """How well a score tells members (should be high) from others.
 
@@ -84,7 +79,7 @@ def roc(
     labels = np.repeat([1, 0], [len(members), len(others)])
     scores = np.concatenate([members, others])
     false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = [
         roc_auc_score(labels, np.concatenate([rng.choice(side, len(side)) for side in sides]))
         for sides in [(members, others)] * draws

@@ -67,7 +67,7 @@ def probe(
         if answers is not None:
             ranks = [rank_of(scores[0], p[0]) for p in accepted[number] if len(p) == 1]
             found[number] |= {"rank": min(ranks, default=float("nan"))}
-    frame = pd.DataFrame({"prompt": list(prompts)}).join(pd.DataFrame(found))
+    frame = pd.DataFrame({"prompt": prompts}).join(pd.DataFrame(found))
     if answers is not None:
         frame.insert(1, "answer", [check_text(group[0]) for group in groups])
         frame.insert(2, "pieces", [min(map(len, group)) for group in accepted])
@@ -147,23 +147,17 @@ def fill_left_to_right(
         for index, scores in masked_log_probs(model, tokenizer, [rows[n] for n in open_rows]):
             number = open_rows[index]
             rows[number][rows[number].index(mask)] = int(scores[0].argmax())
-    return pd.DataFrame(
-        {
-            "prompt": list(prompts),
-            "masks": list(masks),
-            "filled": [
-                tokenizer.decode(row[place : place + n], clean_up_tokenization_spaces=False)
-                for row, place, n in zip(rows, places, masks, strict=True)
-            ],
-        }
-    )
+    filled = [
+        tokenizer.decode(row[place : place + n], clean_up_tokenization_spaces=False)
+        for row, place, n in zip(rows, places, masks, strict=True)
+    ]
+    return pd.DataFrame({"prompt": prompts, "masks": list(masks), "filled": filled})
 
 
 def fill_masks(
     model: Any, tokenizer: Any, text: str, top_k: int = 5
 ) -> list[list[tuple[str, float]]]:
-    """fill_masks(model, tokenizer, "[MASK]의 수도는 [MASK]이다.")
-    -> top-k (token, probability) a mask.
+    """The `top_k` best (token, probability) of each mask of a text, likeliest first.
 
     All masks are filled at once, none sees another's answer. Raises CourseError as `encode` does.
     """

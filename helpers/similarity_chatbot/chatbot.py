@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from helpers import CourseError
+from helpers.disk import write_text
 from helpers.resources import data_path
 from helpers.similarity_chatbot.encoder import SentenceEncoder, unit
 from helpers.similarity_chatbot.tables import read_table
@@ -86,7 +87,7 @@ class SimilarityChatbot:
     def search(self, queries: Sequence[str], top_k: int = 5) -> list[list[Match]]:
         """search(["이름 좀 알려 줘"], 2) -> [[Match("이름이 뭐야?", ..., 0.9, 1), Match(...)]]
 
-        The best `top_k` (all, if there are fewer) of each query, best first, of equals the first.
+        The `top_k` (all, if there are fewer) of each query, best first, of equals the first.
         Raises CourseError for a `top_k` below 1 and as `encode` does.
         """
         if top_k < 1:
@@ -120,8 +121,7 @@ class SimilarityChatbot:
         The threshold is `careful_threshold`; below `ask_from` lies half of the hopeless ones.
         """
         scores = self.scores(queries)
-        right = scores.argmax(axis=1) == np.asarray(rows)
-        self.threshold = careful_threshold(scores.max(axis=1), right)
+        self.threshold = careful_threshold(scores.max(axis=1), scores.argmax(axis=1) == rows)
         lower = float(np.median(self.scores(unanswerable).max(axis=1)))
         self.ask_from = min(lower, self.threshold)
         return self.ask_from, self.threshold
@@ -138,8 +138,7 @@ class SimilarityChatbot:
             "questions": self.questions,
             "answers": self.answers,
         }
-        text = json.dumps(index, ensure_ascii=False, indent=1)
-        (folder / self.INDEX).write_text(text, encoding="utf-8")
+        write_text(folder / self.INDEX, json.dumps(index, ensure_ascii=False, indent=1))
 
     @classmethod
     def load(cls, folder: str | os.PathLike, encoder: SentenceEncoder) -> "SimilarityChatbot":
@@ -151,24 +150,23 @@ class SimilarityChatbot:
         try:
             index = json.loads((folder / cls.INDEX).read_text(encoding="utf-8"))
             vectors = load_file(folder / cls.VECTORS)["vectors"]
-            texts = index["questions"], index["answers"]
-            same, threshold = index["encoder"] == encoder.fingerprint(), float(index["threshold"])
-            ask_from = index["ask_from"] and float(index["ask_from"])
+            questions, answers, made_by = index["questions"], index["answers"], index["encoder"]
+            threshold, ask_from = float(index["threshold"]), index["ask_from"]
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CourseError(
                 f"'{folder}'의 색인(index)을 읽을 수 없습니다. 챗봇을 다시 만들어 저장하십시오."
             ) from error
-        if not same:
+        if made_by != encoder.fingerprint():
             raise CourseError(
                 f"'{folder}'의 색인은 다른 인코더(encoder)로 만들었습니다. 그 인코더를 쓰거나 "
                 "색인을 다시 만드십시오."
             )
-        if len(vectors) != len(texts[0]):
+        if len(vectors) != len(questions):
             raise CourseError(
-                f"'{folder}'의 질문은 {len(texts[0])}개인데 벡터는 {len(vectors)}개입니다. "
+                f"'{folder}'의 질문은 {len(questions)}개인데 벡터는 {len(vectors)}개입니다. "
                 "챗봇을 다시 만들어 저장하십시오."
             )
-        return cls(*texts, encoder, threshold, ask_from=ask_from, vectors=vectors)
+        return cls(questions, answers, encoder, threshold, ask_from=ask_from, vectors=vectors)
 
 
 def careful_threshold(scores: np.ndarray, right: np.ndarray, wrong: float = WRONG) -> float:
@@ -190,16 +188,12 @@ def course_chatbot(encoder: SentenceEncoder) -> SimilarityChatbot:
     folder = data_path("chatbot-pairs").parent
     pairs = read_table(folder / "qa.tsv", "id", "question", "answer")
     queries = read_table(folder / "queries.tsv", "query", "id")
-    hopeless = read_table(folder / "unanswerable.tsv", "query")
-    rows = {pair["id"]: row for row, pair in enumerate(pairs)}
-    chatbot = SimilarityChatbot(
-        [pair["question"] for pair in pairs], [pair["answer"] for pair in pairs], encoder
-    )
-    chatbot.learn_thresholds(
-        [query["query"] for query in queries],
-        [rows[query["id"]] for query in queries],
-        [query["query"] for query in hopeless],
-    )
+    hopeless = [row["query"] for row in read_table(folder / "unanswerable.tsv", "query")]
+    questions, answers = ([pair[column] for pair in pairs] for column in ("question", "answer"))
+    chatbot = SimilarityChatbot(questions, answers, encoder)
+    row_of = {pair["id"]: row for row, pair in enumerate(pairs)}
+    rows = [row_of[query["id"]] for query in queries]
+    chatbot.learn_thresholds([query["query"] for query in queries], rows, hopeless)
     return chatbot
 
 

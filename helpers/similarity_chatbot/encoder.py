@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -158,14 +159,9 @@ class SentenceEncoder:
 
 def batches_of_one_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """batches_of_one_length([3, 9, 3, 3], 2) -> [[1], [0, 2], [3]]: the longest first."""
-    rows_of: dict[int, list[int]] = {}
-    for row, length in enumerate(lengths):
-        rows_of.setdefault(length, []).append(row)
-    return [
-        rows_of[length][start : start + batch_size]
-        for length in sorted(rows_of, reverse=True)
-        for start in range(0, len(rows_of[length]), batch_size)
-    ]
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    groups = [list(rows) for _, rows in itertools.groupby(order, lengths.__getitem__)]
+    return [rows[i : i + batch_size] for rows in groups for i in range(0, len(rows), batch_size)]
 
 
 def load_sentence_encoder(

@@ -86,9 +86,7 @@ def groups_from_mistakes(
     holds all groups.
     Raises CourseError for a paraphrase of a question that is not stored.
     """
-    if unknown := [
-        question for question in paraphrases.values() if question not in chatbot.questions
-    ]:
+    if unknown := [text for text in paraphrases.values() if text not in chatbot.questions]:
         raise CourseError(
             f"'{unknown[0]}'은(는) 저장한 질문에 없습니다. 질문 목록에 있는 그대로 쓰십시오."
         )
