@@ -21,6 +21,9 @@ from helpers import similarity_chatbot as sc
 from helpers.__main__ import main
 from helpers.korean_pretraining.wordpiece import train_wordpiece
 from helpers.resources import DATA, ORDINARY_KOREAN, data_path
+from helpers.similarity_chatbot.chatbot import ASK, UNKNOWN
+from helpers.similarity_chatbot.encoder import POOLINGS, batches_of_one_length
+from helpers.similarity_chatbot.training import ContrastiveTrainer, contrastive_loss
 
 PAIRS = sc.read_table(data_path("chatbot-pairs"), "id", "question", "answer")
 QUESTIONS = [pair["question"] for pair in PAIRS]
@@ -55,7 +58,7 @@ def chatbot(encoder):
 
 
 @pytest.mark.parametrize("bf16, tolerance", [(False, 1e-5), (True, 0.05)])
-@pytest.mark.parametrize("pooling", sc.POOLINGS)
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_vectors_are_those_of_transformers_one_by_one(tokenizer, pooling, bf16, tolerance):
     encoder = sc.SentenceEncoder(tiny(tokenizer), tokenizer, pooling, bf16=bf16)
     vectors = encoder.encode(MIXED)
@@ -92,7 +95,7 @@ def test_padding_does_not_change_a_pooled_vector(tokenizer):
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 5))
 def test_a_batch_holds_one_length_and_every_row_comes_once(lengths, batch_size):
-    batches = sc.batches_of_one_length(lengths, batch_size)
+    batches = batches_of_one_length(lengths, batch_size)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert all(len({lengths[row] for row in batch}) == 1 for batch in batches)
     assert all(len(batch) <= batch_size for batch in batches)
@@ -212,7 +215,7 @@ def test_answer_below_the_threshold_says_so(chatbot):
     assert chatbot.answer("이름이 뭐야?").known
     chatbot.threshold = 1.1
     reply = chatbot.answer("이름이 뭐야?")
-    assert (reply.answer, reply.question, reply.known) == (sc.UNKNOWN, "이름이 뭐야?", False)
+    assert (reply.answer, reply.question, reply.known) == (UNKNOWN, "이름이 뭐야?", False)
 
 
 @pytest.mark.parametrize("query", ["", " ", "😀😀", "ﷺ"])
@@ -232,13 +235,13 @@ def test_between_the_thresholds_it_asks_back_with_the_nearest_questions():
     chatbot = sc.SimilarityChatbot(list("가나다라"), list("1234"), encoder, 0.9, ask_from=0.6)
     assert chatbot.answer("near") == ("1", "가", pytest.approx(np.cos(np.radians(10))), True, ())
     reply = chatbot.answer("far")
-    assert (reply.answer, reply.known, reply.suggestions) == (sc.ASK, False, ("가", "나", "다"))
+    assert (reply.answer, reply.known, reply.suggestions) == (ASK, False, ("가", "나", "다"))
     reply = chatbot.answer("hopeless")
-    assert (reply.answer, reply.known, reply.suggestions) == (sc.UNKNOWN, False, ())
+    assert (reply.answer, reply.known, reply.suggestions) == (UNKNOWN, False, ())
     chatbot.ask_from = reply.score  # the zone begins at its threshold
-    assert chatbot.answer("hopeless").answer == sc.ASK
+    assert chatbot.answer("hopeless").answer == ASK
     chatbot.ask_from = None  # as before there were three zones
-    assert chatbot.answer("far").answer == sc.UNKNOWN
+    assert chatbot.answer("far").answer == UNKNOWN
 
 
 def test_thresholds_are_learned_from_both_kinds():
@@ -490,7 +493,7 @@ def test_contrastive_loss_by_hand():
     scores = np.array([[1, 0.6], [0, 0.8]]) / 0.5
     rows = [np.log(np.exp(scores[i]).sum()) - scores[i, i] for i in range(2)]
     columns = [np.log(np.exp(scores[:, i]).sum()) - scores[i, i] for i in range(2)]
-    loss = sc.contrastive_loss(first, second, 0.5).item()
+    loss = contrastive_loss(first, second, 0.5).item()
     assert loss == pytest.approx(np.mean(rows + columns), abs=1e-6)
 
 
@@ -499,12 +502,11 @@ def test_the_trainer_adds_the_weighted_teacher_to_the_contrast():
     teacher = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])  # of two sentences
     trainer = SimpleNamespace(
         encoder=SimpleNamespace(pool=lambda batch: batch["vectors"]),
-        temperature=0.5,
         teacher_weight=3,
     )
     inputs = {"vectors": vectors, "teacher": teacher, "partners": torch.tensor([[0, 1], [2, 3]])}
-    loss = sc.ContrastiveTrainer.compute_loss(trainer, None, inputs)
-    contrast = sc.contrastive_loss(vectors[[0, 2]], vectors[[1, 3]], 0.5)
+    loss = ContrastiveTrainer.compute_loss(trainer, None, inputs)
+    contrast = contrastive_loss(vectors[[0, 2]], vectors[[1, 3]])
     distance = 1 - (2 / np.sqrt(5) + 1 / np.sqrt(2)) / 2
     assert loss.item() == pytest.approx(contrast.item() + 3 * distance, abs=1e-6)
 
@@ -566,7 +568,7 @@ def test_talking_takes_a_number_where_it_asked_back(chatbot, monkeypatch, capsys
     answers = dict(zip(chatbot.questions, chatbot.answers, strict=True))
     sc.talk(chatbot)
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == sc.ASK and out[1].endswith(f"] 1. {offered[0]}")
+    assert out[0] == ASK and out[1].endswith(f"] 1. {offered[0]}")
     assert [line.strip() for line in out[2:4]] == [f"2. {offered[1]}", f"3. {offered[2]}"]
     assert out[4:6] == [answers[offered[1]], f"    [1.000] {offered[1]}"]
     assert out[6] != answers[offered[1]]  # after an answer a number is a query like any other

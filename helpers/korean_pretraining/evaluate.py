@@ -20,8 +20,7 @@ from helpers.korean_pretraining.stages import pad_batch
 class MaskedAccuracy:
     """Averages over all masked pieces; `loss` in nats, `bits_per_character` for any tokenizer.
 
-    `guesses` is how many different pieces came first: 1 is a model that gives every mask the same
-    answer.
+    `guesses`: how many different pieces came first; 1 is the same answer to every mask.
     """
 
     loss: float

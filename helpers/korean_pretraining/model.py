@@ -26,10 +26,7 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 class LastLayer(BertLayer):
-    """A BERT layer that can leave out positions that nobody reads: they come out as they went in.
-
-    Every position still gives its key and value to the others.
-    """
+    """A BERT layer that can leave out positions that nobody reads: they only give key and value."""
 
     def forward(
         self,
@@ -39,9 +36,7 @@ class LastLayer(BertLayer):
         read_positions: torch.Tensor | None = None,
         **kwargs,
     ) -> torch.Tensor:
-        """Compute the positions `read_positions` of the flattened batch, each named once, or all:
-        [batch, length, hidden].
-        """
+        """Compute all, or `read_positions` of the flattened batch: [batch, length, hidden]."""
         if read_positions is None:
             return super().forward(hidden_states, attention_mask, *of_decoders, **kwargs)
         context, _ = self.attention.self(hidden_states, attention_mask=attention_mask, **kwargs)
@@ -86,17 +81,13 @@ class BertForPreTraining(transformers.BertForPreTraining):
         that this batch cannot exceed: with it shapes depend on no value, so nothing waits for the
         device and `torch.compile` has one graph.
         """
-        inputs = {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "token_type_ids": token_type_ids,
-            **kwargs,
-        }
+        inputs = kwargs | {"attention_mask": attention_mask, "token_type_ids": token_type_ids}
         if labels is None or next_sentence_label is None:
-            return super().forward(labels=labels, next_sentence_label=next_sentence_label, **inputs)
+            asked = {"labels": labels, "next_sentence_label": next_sentence_label}
+            return super().forward(input_ids, **inputs, **asked)
         positions, targets, read = places_read(labels, max_masked)
         count = (labels != -100).sum()
-        outputs = self.bert(**inputs, read_positions=read)
+        outputs = self.bert(input_ids, **inputs, read_positions=read)
         prediction_logits = self.cls.predictions(outputs.last_hidden_state.flatten(0, 1)[positions])
         seq_relationship_logits = self.cls.seq_relationship(outputs.pooler_output)
         masked_lm_loss = mean_loss(prediction_logits, targets)
@@ -215,10 +206,8 @@ def transferred_words(source, source_tokenizer, tokenizer) -> torch.Tensor:
 
 @torch.no_grad()
 def start_at_frequencies(model: BertForPreTraining, counts: torch.Tensor) -> None:
-    """Let an untrained head begin with how often each piece occurs: `counts` [vocabulary].
-
-    Each piece is counted once more, so that none is impossible.
-    """
+    """Let an untrained head begin with how often each piece occurs: `counts` [vocabulary]."""
+    # Each piece is counted once more, so that none is impossible.
     frequencies = (counts + 1) / (counts + 1).sum()
     model.cls.predictions.decoder.bias.copy_(frequencies.log())
 

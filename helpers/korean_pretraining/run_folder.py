@@ -46,10 +46,8 @@ def last_checkpoint(output: Path) -> str | None:
 
 
 def read_log(output: str | os.PathLike) -> list[dict]:
-    """Read a run's log: a row for every `logging_steps` steps, losses averaged over them.
-
-    A last line without an end was cut off with its process and is no row.
-    """
+    """Read a run's log: a row for every `logging_steps` steps, losses averaged over them."""
+    # A last line without an end was cut off with its process.
     path = Path(output) / LOG
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

@@ -1,10 +1,9 @@
 """BERT's sentence pairs from text: fast, in little memory, the same for any number of processes.
 
 Four passes: (1) every sentence becomes token ids in one flat file; (2) each document is cut into
-true pairs, with a random generator of its own, so that neither order nor process can change the
-result; (3) some pairs of different documents exchange their second halves; (4) the pairs are an
-Arrow file that `datasets` maps into memory instead of loading it. Passes 2 and 3 handle places in
-the flat file, never text.
+true pairs, with a random generator of its own; (3) some pairs of different documents exchange their
+second halves; (4) the pairs are an Arrow file that `datasets` maps into memory instead of loading
+it. Passes 2 and 3 handle places in the flat file, never text.
 """
 
 import atexit
@@ -89,21 +88,16 @@ def build_sentence_pairs(
             raise CourseError(f"{name}은(는) 확률입니다. 0과 1 사이의 수를 주십시오.")
     special = tokenizer.cls_token_id, tokenizer.sep_token_id
     settings = PairSettings(block_size, short_seq_prob, random_next_prob, seed, *special)
-    parent = Path(cache_dir or temporary_folder())
+    if cache_dir is None:  # the pairs are mapped into memory until Python ends
+        cache_dir = tempfile.mkdtemp(prefix="sentence-pairs-")
+        atexit.register(shutil.rmtree, cache_dir, ignore_errors=True)
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()  # the caller's may truncate or pad since its last call: not here
     backend.no_padding()
-    target = parent / cache_key(files, backend, settings)
+    target = Path(cache_dir) / cache_key(files, backend, settings)
     if not target.exists():
         build_folder(target, files, backend, settings, num_proc)
     return datasets.Dataset.from_file(str(target / PAIRS))
-
-
-def temporary_folder() -> str:
-    """A folder that is gone when Python has ended; the pairs in it are mapped, so not earlier."""
-    folder = tempfile.mkdtemp(prefix="sentence-pairs-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def build_folder(
@@ -187,9 +181,7 @@ def continues_word(tokenizer: Tokenizer) -> np.ndarray:
 def cut_corpus(
     folder: Path, inside_word: np.ndarray, settings: PairSettings, num_proc: int
 ) -> np.ndarray:
-    """Cut all documents, `num_proc` stretches of them at the same time, into true pairs:
-    [pairs, 5], see `cut_documents`.
-    """
+    """Cut all documents, in `num_proc` processes, as `cut_documents` does: [pairs, 5]."""
     count = len(np.load(folder / "documents.npy", mmap_mode="r")) - 1
     num_proc = max(1, min(num_proc, count))
     borders = [count * i // num_proc for i in range(num_proc + 1)]
@@ -281,13 +273,8 @@ def write_pairs(
     folder: Path, places: np.ndarray, labels: np.ndarray, settings: PairSettings
 ) -> None:
     """Write the pairs at `places` [pairs, 4] of the tokens as one Arrow stream file."""
-    schema = pa.schema(
-        {
-            "input_ids": pa.list_(pa.int32()),
-            "token_type_ids": pa.list_(pa.int8()),
-            "next_sentence_label": pa.int64(),
-        }
-    )
+    lists = {"input_ids": pa.list_(pa.int32()), "token_type_ids": pa.list_(pa.int8())}
+    schema = pa.schema(lists | {"next_sentence_label": pa.int64()})
     with (
         open(folder / "tokens.bin", "rb", buffering=0) as tokens,
         pa.OSFile(str(folder / PAIRS), "wb") as sink,

@@ -46,9 +46,8 @@ def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) 
 def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") -> torch.Tensor:
     """Mean vectors without their common direction, of length 1: [sentences, hidden].
 
-    `prefix` is put before each sentence ("query: " for the e5 family). The mean of all vectors is
-    subtracted: e5's cosines all lie between 0.7 and 1, and what all sentences share would otherwise
-    be most of what is learned.
+    The mean of all is subtracted: e5's cosines all lie between 0.7 and 1, and what all sentences
+    share would otherwise be most of what is learned.
     """
     order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     vectors = torch.empty(len(sentences), teacher.config.hidden_size)

@@ -84,10 +84,9 @@ def pretrain(
 ) -> Pretrained:
     """pretrain("wiki.txt", "model", steps=1000, vocab_size=8000): texts become a BERT in `output`.
 
-    `settings` are those of `Settings`: minutes or steps, a tokenizer, a model to start from, sizes,
-    learning rate and the rest. `stages` say what is read when (see `stages`), by default sentence
-    pairs of `block_size` all the time. With `resume=True` a run goes on from its last checkpoint in
-    `output`; the result is that of a run without a break.
+    `settings` are those of `Settings`. `stages` say what is read when, by default sentence pairs of
+    `block_size` all the time. With `resume=True` a run goes on from its last checkpoint; the result
+    is that of a run without a break.
     Raises CourseError for an unusable corpus, budget or folder; a folder that holds a run is never
     overwritten, nor used by two runs at once.
     Sources: Devlin et al. 2019; Izsak et al. 2021, "24-hour BERT", and Geiping & Goldstein 2022 for

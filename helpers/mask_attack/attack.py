@@ -1,8 +1,4 @@
-"""Change a few words, as a masked model suggests, until a classifier changes its mind.
-
->>> result = attack(classifier, model, tokenizer, "배우들의 연기가 정말 좋았다.", 1, encode=encode)
->>> result.adversarial, result.success      # ("배우들의 연기가 정말 많았다.", True)
-"""
+"""Change a few words, as a masked model suggests, until a classifier changes its mind."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -134,10 +130,7 @@ def words_of(text: str, most: int) -> list[str]:
 def strongest(
     kept: list[int], answers: np.ndarray, cosines: np.ndarray, label: int
 ) -> tuple[int, bool]:
-    """The candidate to take, and whether it fools the classifier.
-
-    Of those that do, the most similar; else the one that hurts it most.
-    """
+    """The most similar candidate that fools the classifier, True; else the one that hurts most."""
     fooled = [i for i, answer in zip(kept, answers, strict=True) if answer.argmax() != label]
     if fooled:
         return max(fooled, key=lambda i: cosines[i]), True

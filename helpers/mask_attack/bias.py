@@ -1,9 +1,4 @@
-"""Categorical bias score: does an attribute change which group a masked language model expects?
-
->>> groups, attributes, templates = ["의사", "교사"], ["친절한"], ["{attribute} [MASK]를 만났다."]
->>> result = categorical_bias(model, tokenizer, groups, attributes, templates)
->>> result.score, result.low, result.high, result.matrix
-"""
+"""Categorical bias score: does an attribute change which group a masked language model expects?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,12 +61,10 @@ def categorical_bias(
 ) -> Bias:
     """Compare the chance of each group word in the mask with an attribute and without knowing it.
 
-    A template holds one mask and "{attribute} ". The prior masks the attribute, one [MASK] a
-    piece, as the paper does, so that the sentence keeps its shape; with `masked_prior=False` the
-    attribute is left out instead. A group of several pieces gets as many masks and the sum of
-    their log-probabilities.
-    Raises CourseError for fewer than two groups, a template without {attribute}, and as `probe`
-    does.
+    A template: "{attribute} [MASK]를 만났다." The prior masks the attribute, one [MASK] a piece, as
+    the paper does, so that the sentence keeps its shape; with `masked_prior=False` the attribute is
+    left out instead. A group of several pieces gets as many masks and sums their log-probabilities.
+    Raises CourseError for fewer than two groups, no {attribute}, and as `probe` does.
     Source: Ahn & Oh 2021, "Mitigating Language-Dependent Ethnic Bias in BERT".
     """
     check_pair(model, tokenizer)

@@ -22,10 +22,7 @@ PARTICLES = {particle: pair for pair in ("이가", "은는", "을를", "과와")
 
 
 def document_words(lines: Iterable[str]) -> list[str]:
-    """document_words(["물은 액체이다. (물)"]) -> ["물은", "액체이다"]: the words without signs.
-
-    Sorted, each once, and only those that are Korean letters to their end.
-    """
+    """document_words(["물은 액체이다. (물)"]) -> ["물은", "액체이다"]: Korean words, sorted."""
     words = {word.rstrip(SIGNS) for line in lines for word in line.split()}
     return sorted(word for word in words if re.fullmatch("[가-힣]+", word))
 

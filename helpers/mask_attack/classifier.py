@@ -84,7 +84,6 @@ def train_classifier(
     epochs: int = 4,
     batch_size: int = 16,
     learning_rate: float = 1e-4,
-    max_length: int = 128,
     seed: int = 0,
     device: str = "cpu",
 ) -> Classifier:
@@ -108,7 +107,7 @@ def train_classifier(
     if model.device.type == "cpu":
         # PyTorch's fused attention is slow there for short sequences and small heads.
         model.set_attn_implementation("eager")
-    max_length = min(max_length, max_tokens(model.config))
+    max_length = min(128, max_tokens(model.config))
     rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     steps = epochs * -(-len(rows) // batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)

@@ -132,10 +132,7 @@ def measure_exposure(
     candidates: int = 2_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Exposure of every canary among candidates of its format, drawn at random once a kind.
-
-    Columns: `kind`, `name`, `repetitions`, and those of `exposure`, which takes `reference`.
-    """
+    """`exposure` of every canary among random candidates of its format, and what canary it is."""
     frames = []
     for kind, (_, draw) in FORMATS.items():
         chosen = [canary for canary in canaries if canary.kind == kind]
@@ -161,8 +158,7 @@ def exposure(
 ) -> pd.DataFrame:
     """Rank each secret among the candidates for the mask of its prompt, as an attacker would.
 
-    Example: rank 1 of 1,024 -> exposure 10 bits; rank 512 -> 1 bit. On average an unknown secret
-    has 1.44.
+    Example: rank 1 of 1,024 -> exposure 10 bits; rank 512 -> 1 bit; by chance 1.44 on average.
     Columns: `secret`, `pieces`, `rank`, `exposure` = log2(number of candidates) - log2(rank),
     `raw` and `extracted`: filling the masks from the left with the likeliest piece spells the
     secret. With `reference`, the model before it read the text, rank and exposure are those of the
@@ -193,11 +189,7 @@ def exposure(
 
 
 def candidate_log_probs(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[str],
-    secrets: Sequence[str],
-    pool: Sequence[str],
+    model: Any, tokenizer: Any, prompts: Sequence[str], secrets: Sequence[str], pool: Sequence[str]
 ) -> torch.Tensor:
     """Log-probability (nats) of each prompt's secret and of the pool: [prompts, 1 + pool].
 

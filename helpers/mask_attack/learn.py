@@ -1,8 +1,4 @@
-"""Learning a text with secrets in it: plainly, or privately (DP-SGD).
-
->>> model, steps = learn("mini-bert-ko", tokenizer, text, passes=1.5)
->>> model, steps = learn("mini-bert-ko", tokenizer, text, passes=1.5, way=clipped(noise=0.01))
-"""
+"""Learning a text with secrets in it: plainly, or privately (DP-SGD)."""
 
 import math
 import random

@@ -1,8 +1,4 @@
-"""Membership inference: was this sentence in the training text?
-
->>> scores = membership_scores(model, untrained, tokenizer, [*planted, *unseen])["ratio"]
->>> roc(scores[:24], scores[24:])       # {"AUC": 0.83, "low": 0.71, "high": 0.93, "TPR": 0.42, ...}
-"""
+"""Membership inference: was this sentence in the training text?"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -60,11 +56,7 @@ def sentence_losses(model: Any, tokenizer: Any, sentences: Sequence[str]) -> np.
 
 
 def roc(
-    members: Sequence[float],
-    others: Sequence[float],
-    *,
-    most_fpr: float = 0.05,
-    draws: int = 1_000,
+    members: Sequence[float], others: Sequence[float], *, most_fpr: float = 0.05, draws: int = 1_000
 ) -> dict[str, float]:
     """How well a score tells members (should be high) from others.
 

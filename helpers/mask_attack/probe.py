@@ -1,9 +1,4 @@
-"""Cloze probing (LAMA): ask a masked language model for facts and count how often it knows them.
-
->>> frame = probe(model, tokenizer, ["프랑스의 수도는 [MASK]이다."], [["파리"]])
->>> frame[["tokens", "rank"]]              # (('파리', '런던', ...), 1.0)
->>> precision(frame)                       # P@1, P@5 and MRR
-"""
+"""Cloze probing (LAMA): ask a masked language model for facts and count how often it knows them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +39,7 @@ def probe(
     top_k: int = 5,
     glued: bool = True,
 ) -> pd.DataFrame:
-    """Fill one mask a prompt, all prompts in batches.
+    """Fill one mask a prompt: probe(model, tokenizer, ["프랑스의 수도는 [MASK]이다."], [["파리"]])
 
     Columns: `prompt`, `tokens` and `probabilities` (the `top_k` best), and with `answers` (the
     accepted ones of each prompt, the usual one first) `answer`, `pieces` (of the shortest accepted
@@ -81,10 +76,7 @@ def rank_of(scores: torch.Tensor, index: int) -> int:
 
 
 def precision(frame: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
-    """P@1, P@5 and MRR of the prompts that have a rank, in all or by a column.
-
-    `prompts` counts all of them, `scored` those whose answer is one piece.
-    """
+    """P@1, P@5 and MRR of the `scored` prompts (those with a rank), in all or by a column."""
     rank = frame["rank"]
     scores = pd.DataFrame({"P@1": rank <= 1, "P@5": rank <= 5, "MRR": 1 / rank})
     scores = scores.astype(float).where(rank.notna())
@@ -134,10 +126,7 @@ def candidate_scores(
 def fill_left_to_right(
     model: Any, tokenizer: Any, prompts: Sequence[str], masks: Sequence[int]
 ) -> pd.DataFrame:
-    """Widen the mask of each prompt to `masks[i]` pieces and fill them greedily from the left.
-
-    Columns: `prompt`, `masks` and `filled` (text).
-    """
+    """Widen each prompt's mask to `masks[i]` pieces and fill them greedily from the left."""
     mask = tokenizer.mask_token_id
     prompts = [check_text(prompt) for prompt in prompts]
     rows = encode_prompts(model, tokenizer, prompts)

@@ -7,20 +7,12 @@
 """
 
 from helpers.similarity_chatbot.chatbot import (
-    ASK,
-    UNKNOWN,
     SimilarityChatbot,
     careful_threshold,
     course_chatbot,
     talk,
 )
-from helpers.similarity_chatbot.encoder import (
-    POOLINGS,
-    SentenceEncoder,
-    batches_of_one_length,
-    load_sentence_encoder,
-    unit,
-)
+from helpers.similarity_chatbot.encoder import SentenceEncoder, load_sentence_encoder, unit
 from helpers.similarity_chatbot.measuring import (
     evaluate_retrieval,
     mean_reciprocal_rank,
@@ -29,9 +21,4 @@ from helpers.similarity_chatbot.measuring import (
 )
 from helpers.similarity_chatbot.search import crowd, search_latency
 from helpers.similarity_chatbot.tables import read_table
-from helpers.similarity_chatbot.training import (
-    ContrastiveTrainer,
-    contrastive_loss,
-    groups_from_mistakes,
-    train_contrastive,
-)
+from helpers.similarity_chatbot.training import groups_from_mistakes, train_contrastive

@@ -33,10 +33,7 @@ class Match(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the chatbot says, and why: the best match, and whether its score was high enough.
-
-    suggestions: the stored questions that are meant by ASK, best first; else none.
-    """
+    """What the chatbot says and why: the best match, was it good enough, what ASK asks about."""
 
     answer: str
     question: str
@@ -142,10 +139,7 @@ class SimilarityChatbot:
 
     @classmethod
     def load(cls, folder: str | os.PathLike, encoder: SentenceEncoder) -> "SimilarityChatbot":
-        """Read what `save` wrote, without encoding again.
-
-        Raises CourseError if a file is missing or damaged, or if another encoder made the vectors.
-        """
+        """Read what `save` wrote. Raises CourseError if it is damaged or of another encoder."""
         folder = Path(folder)
         try:
             index = json.loads((folder / cls.INDEX).read_text(encoding="utf-8"))

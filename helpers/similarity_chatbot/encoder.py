@@ -121,19 +121,14 @@ class SentenceEncoder:
             {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
             for i, (path, name) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling")])
         ]
+        reading = {"max_seq_length": self.max_length, "do_lower_case": False}
         size = self.model.config.hidden_size
-        files = {
+        pooling = {"word_embedding_dimension": size, "pooling_mode": self.pooling}
+        for name, content in {
             "modules.json": modules,
-            "sentence_bert_config.json": {
-                "max_seq_length": self.max_length,
-                "do_lower_case": False,
-            },
-            "1_Pooling/config.json": {
-                "word_embedding_dimension": size,
-                "pooling_mode": self.pooling,
-            },
-        }
-        for name, content in files.items():
+            "sentence_bert_config.json": reading,
+            "1_Pooling/config.json": pooling,
+        }.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

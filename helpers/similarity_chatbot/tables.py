@@ -12,7 +12,7 @@ from helpers.text import read_text
 def read_table(path: str | os.PathLike, *columns: str) -> list[dict[str, str]]:
     """read_table("qa.tsv", "question") -> [{"id": "q001", "question": "안녕?", ...}, ...]
 
-    A header line, then a row a line; `.csv` has commas and quotes, any other file tabs and none.
+    A `.csv` has commas and quotes, any other file tabs and none.
     Raises CourseError if the file cannot be read, has no row, or lacks a column or a value.
     """
     text = StringIO(read_text(path), newline="")

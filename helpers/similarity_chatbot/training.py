@@ -23,7 +23,6 @@ def train_contrastive(
     steps: int,
     batch_size: int = 64,
     learning_rate: float = 5e-5,
-    temperature: float = 0.05,
     dropout: float = 0.1,
     teacher: Mapping[str, np.ndarray] | None = None,
     teacher_weight: float = 1.0,
@@ -37,8 +36,8 @@ def train_contrastive(
     of `batch_size` groups; every sentence has to find its partner among the partners of the others
     (in-batch negatives). A group of one is its own partner: only dropout makes the two differ, so
     without dropout it learns from the teacher alone.
-    teacher: {sentence: vector [hidden]}; the vectors of these sentences are also turned into the
-    direction of the teacher's, `teacher_weight` times one minus the cosine.
+    teacher: {sentence: vector [hidden]}; the vectors of these sentences also turn to the teacher's,
+    at `teacher_weight` times one minus the cosine.
     Raises CourseError for fewer than two groups or an empty one.
     Sources: Gao et al. 2021, "SimCSE"; Reimers & Gurevych 2020, "Making monolingual sentence
     embeddings multilingual", for the teacher.
@@ -49,7 +48,6 @@ def train_contrastive(
     for module in encoder.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
-
     train_quietly(
         ContrastiveTrainer,
         steps=steps,
@@ -64,7 +62,6 @@ def train_contrastive(
             "dataloader_drop_last": True,
         },
         encoder=encoder,
-        temperature=temperature,
         teacher_weight=teacher_weight,
         model=encoder.model,
         train_dataset=DrawnPairs(groups),
@@ -80,10 +77,9 @@ def groups_from_mistakes(
     """groups_from_mistakes(chatbot, {"넌 몇 년생?": "몇 살이야?"}, ["몇 살에 졸업해?"])
     -> [["몇 살이야?", "넌 몇 년생?"], ["몇 살에 졸업해?"]]
 
-    One's own sentences as groups for `train_contrastive`. paraphrases: sentence -> the stored
-    question it means, its positive. traps: sentences that mean no stored question. A trap and every
-    question that is wrongly found first are groups of their own: hard negatives, as long as a batch
-    holds all groups.
+    Groups for `train_contrastive`. paraphrases: sentence -> the stored question it means. traps:
+    sentences that mean none. A trap and every question that is wrongly found first are groups of
+    their own: hard negatives, as long as a batch holds all groups.
     Raises CourseError for a paraphrase of a question that is not stored.
     """
     if unknown := [text for text in paraphrases.values() if text not in chatbot.questions]:
@@ -110,12 +106,10 @@ def contrastive_batch(
     With a teacher also `teacher` [rows, hidden], zeros where it has no vector.
     """
     sentences = [sentence for pair in drawn for sentence in pair]
+    partners = [(row, row + 1) for row in range(0, len(sentences), 2)]
     if not dropout:  # what comes twice would give the same vector twice
         sentences = list(dict.fromkeys(sentences))
-        place = {sentence: row for row, sentence in enumerate(sentences)}
-        partners = [(place[a], place[b]) for a, b in drawn if a != b]
-    else:
-        partners = [(row, row + 1) for row in range(0, len(sentences), 2)]
+        partners = [(sentences.index(a), sentences.index(b)) for a, b in drawn if a != b]
     batch = encoder.tokenizer(
         sentences, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
     )
@@ -154,9 +148,9 @@ class DrawnPairs(torch.utils.data.Dataset):
 class ContrastiveTrainer(Trainer):
     """`transformers.Trainer` with the contrastive loss, and the teacher's where there is one."""
 
-    def __init__(self, *, encoder, temperature: float, teacher_weight: float, **kwargs):
+    def __init__(self, *, encoder: SentenceEncoder, teacher_weight: float, **kwargs):
         super().__init__(**kwargs)
-        self.encoder, self.temperature, self.teacher_weight = encoder, temperature, teacher_weight
+        self.encoder, self.teacher_weight = encoder, teacher_weight
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         inputs = dict(inputs)
@@ -164,7 +158,7 @@ class ContrastiveTrainer(Trainer):
         vectors = self.encoder.pool(inputs).float()
         loss = 0 * vectors.sum()
         if len(partners) > 1:
-            loss = contrastive_loss(*vectors[partners.T], self.temperature)
+            loss = contrastive_loss(*vectors[partners.T])
         if teacher is not None and (taught := teacher.any(dim=1)).any():
             cosines = torch.cosine_similarity(vectors[taught], teacher[taught])
             loss = loss + self.teacher_weight * (1 - cosines).mean()
