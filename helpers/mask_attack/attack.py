@@ -94,8 +94,7 @@ def attack(
     else:
         order = word_importance(classify, tokenizer, words, label, probability[label])[1]
         result.queries += len(words)
-    now: list[list[str]] = [[word] for word in words]  # an insertion makes a place hold two
-    lowest = probability[label]
+    now, lowest = [[word] for word in words], probability[label]  # an insertion: two at a place
     for place in order[: int(max_share * len(words))]:
         options = suggestions(model, tokenizer, now, place, method, top_k, vocabulary, rng)
         texts = [join(now, place, option) for option in options]
