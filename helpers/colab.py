@@ -159,5 +159,6 @@ def project() -> dict:
 def pinned_versions() -> dict[str, str]:
     """{"torch": "2.13.0", ...} from constraints.txt, names in canonical form."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = (line.split(" ;")[0].split("==") for line in lines if not line.startswith("#"))
-    return {canonicalize_name(name): version for name, version in pins}
+    pins = (line.split("#")[0].split(";")[0].strip() for line in lines)
+    pairs = (pin.split("==") for pin in pins if pin)
+    return {canonicalize_name(name): version for name, version in pairs}

@@ -151,6 +151,10 @@ def bf16_supported() -> bool:
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
+    # oneDNN, told to leave these units alone, emulates them, a hundred times slower than fp32.
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    if not any(unit in limit for unit in ("ALL", "DEFAULT", "BF16", "FP16", "AMX")):
+        return False
     return processor_has("avx512_bf16") or processor_has("amx_tile")
 
 

@@ -248,6 +248,23 @@ def test_colab_cell_brings_the_repository_once(tmp_path, repository_url):
     assert second["calls"] == []
 
 
+def test_pins_are_read_past_comments_and_blank_lines(monkeypatch, tmp_path):
+    lines = "# why\n\ntorch==2.13.0  # CPU\nappnope==1.0.0 ; sys_platform == 'darwin'\n"
+    (tmp_path / "constraints.txt").write_text(lines, encoding="utf-8")
+    monkeypatch.setattr(colab, "ROOT", tmp_path)
+    assert colab.pinned_versions() == {"torch": "2.13.0", "appnope": "1.0.0"}
+
+
+@pytest.mark.parametrize(
+    "limit, heeded", [("AVX2", False), ("AVX512_CORE_BF16", True), ("default", True)]
+)
+def test_bf16_is_left_where_onednn_may_not_use_its_units(monkeypatch, limit, heeded):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(course, "processor_has", lambda unit: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert course.bf16_supported() is heeded
+
+
 # In IPython, as Colab runs it: the first clone breaks off half-way, the second is git's own.
 IN_COLAB_WITHOUT_NETWORK = """
 import os, subprocess, sys, types

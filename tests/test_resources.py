@@ -267,7 +267,11 @@ def test_wikipedia_becomes_sentences_and_documents(hub, profile):
     articles = ["물은 액체이다. 얼면 얼음이 된다.\n\n같이 보기\n* 얼음", "표만 있다", "가다. 나다!"]
     (hub.folder / "20231101.ko").mkdir()
     pandas.DataFrame({"text": articles}).to_parquet(hub.folder / "20231101.ko" / "0.parquet")
+    left = resources.cache_folder() / ".korean-wikipedia"  # by a process that was killed
+    left.mkdir(parents=True)
+    (left / "korean-wikipedia.txt").write_text("물", encoding="utf-8")
     path = resources.data_path("korean-wikipedia")
+    assert not left.exists()
     text = "물은 액체이다.\n얼면 얼음이 된다.\n\n가다.\n나다!\n\n"
     assert path.read_bytes().decode() == text
     assert resources.data_path("korean-wikipedia") == path

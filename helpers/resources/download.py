@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 from helpers import CourseError
 from helpers.course import profile_name, set_offline
-from helpers.disk import save_whole, why
+from helpers.disk import why
 from helpers.resources.catalogue import DATA, Resource, lookup
 from helpers.resources.hub import NoNetwork, hub_errors, hub_folder
 
@@ -79,7 +80,12 @@ def fetch(name: str) -> Path:
             if not target.exists():
                 write = _write_text if text else _write_table
                 files = _hub_parquet(resource)
-                save_whole(lambda folder: write(files, folder / target.name), cache_folder())
+                building = cache_folder() / f".{name}"  # a process that was killed may have left it
+                shutil.rmtree(building, ignore_errors=True)
+                building.mkdir()
+                write(files, building / target.name)
+                os.replace(building / target.name, target)
+                building.rmdir()
             return target
 
 
