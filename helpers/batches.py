@@ -1,15 +1,17 @@
 """Rows of token ids: texts with masks, batches of similar length, scores at the masks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from helpers import CourseError
 from helpers.architectures import mask_scores
+from helpers.course import bf16_supported
 from helpers.text import check_text, quoted
 
 BATCH_TOKENS = 2_048  # padding included; larger batches were no faster on a CPU
+WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
 
 
 def encode(tokenizer: Any, text: str, *, glued: bool = True, max_length: int = 512) -> list[int]:
@@ -99,6 +101,29 @@ def by_length(rows: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list
             size += 1
         yield order[:size]
         order = order[size:]
+
+
+@torch.inference_mode()
+def outputs_of(
+    model: Any, rows: Sequence[Mapping[str, Any]], collate: Callable, batch_size: int = 32
+) -> Iterator[tuple[list[int], Any]]:
+    """Yield (row numbers, the model's outputs for them), longest rows first: little is padded.
+
+    collate: puts rows into tensors. Computes in bf16 where the processor has it.
+    """
+    order = sorted(range(len(rows)), key=lambda row: -len(rows[row]["input_ids"]))
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = {k: v.to(model.device) for k, v in collate([rows[i] for i in chosen]).items()}
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
+            outputs = model(**batch)
+        yield chosen, outputs
+
+
+def mean_pooling(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """Average the token vectors but for padding: [batch, length, hidden] -> [batch, hidden]."""
+    mask = attention_mask[..., None].to(hidden.dtype)
+    return (hidden * mask).sum(1) / mask.sum(1)
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,16 @@ from helpers import CourseError
 from helpers.course import bf16_supported, keep_memory
 from helpers.disk import why
 from helpers.resources import model_folder, sha256
+
+
+def check_settings(settings: Any, bounds: Mapping[str, float]) -> None:
+    """Raise CourseError for a setting that does not lie above its bound; None is let pass."""
+    for name, bound in bounds.items():
+        value = getattr(settings, name)
+        if value is not None and not value > bound:
+            raise CourseError(
+                f"{name}={value}(으)로는 배울 수 없습니다. {bound}보다 큰 수를 주십시오."
+            )
 
 
 def train_quietly(

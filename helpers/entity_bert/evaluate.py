@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from transformers import TrainerCallback
 
 from helpers.architectures import fit_length
+from helpers.batches import WIDTH
 from helpers.entity_bert.metrics import auprc, label_names, micro_f1, outcomes, type_baseline
 from helpers.entity_bert.spans import add_special_tokens, read_examples
-from helpers.entity_bert.train import WIDTH, KeepBest, Settings, encode_all, predict_rows, train
+from helpers.entity_bert.train import KeepBest, Settings, encode_all, predict_rows, train
 from helpers.resources import load_config, load_tokenizer
 from helpers.runs import make_folder
 

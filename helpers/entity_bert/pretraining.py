@@ -14,10 +14,9 @@ from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
 from helpers.architectures import mask_scores
-from helpers.batches import pad_rows
+from helpers.batches import WIDTH, pad_rows
 from helpers.course import device_name, profile_name, seed_everything
 from helpers.entity_bert.spans import compose, covered
-from helpers.entity_bert.train import WIDTH
 from helpers.resources import load_model, load_tokenizer
 from helpers.runs import train_quietly
 from helpers.text import analyzer

@@ -14,17 +14,16 @@ from transformers import Trainer, TrainerCallback
 
 from helpers import CourseError
 from helpers.architectures import fit_length
-from helpers.batches import pad_rows
-from helpers.course import bf16_supported, device_name, profile_name, seed_everything
+from helpers.batches import WIDTH, outputs_of, pad_rows
+from helpers.course import device_name, profile_name, seed_everything
 from helpers.entity_bert.metrics import label_names, micro_f1
 from helpers.entity_bert.model import EntityBert, add_tag_rows
 from helpers.entity_bert.spans import add_special_tokens, encode, find_variant, make_example
 from helpers.resources import load_model, load_tokenizer
-from helpers.runs import train_quietly
+from helpers.runs import check_settings, train_quietly
 
 WARMUP = 0.1  # of all steps
 FASTER = 10  # how much faster the new layers learn than the pretrained ones
-WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,7 @@ class Settings:
 
     def __post_init__(self):
         least = {"epochs": 0, "learning_rate": 0, "batch_size": 0, "max_length": 2}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if not value > bound:
-                raise CourseError(
-                    f"{name}={value}(으)로는 배울 수 없습니다. {bound}보다 큰 수를 주십시오."
-                )
+        check_settings(self, least)
 
 
 def train(
@@ -152,19 +146,12 @@ def predict(
     return predict_rows(model, tokenizer, rows)
 
 
-@torch.inference_mode()
-def predict_rows(
-    model: EntityBert, tokenizer: Any, rows: Sequence[dict], batch_size: int = 32
-) -> np.ndarray:
-    """`predict` for rows of `encode`, shortest first so that little is padded."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+def predict_rows(model: EntityBert, tokenizer: Any, rows: Sequence[dict]) -> np.ndarray:
+    """`predict` for rows of `encode`."""
     result = np.zeros((len(rows), model.config.num_labels))
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = pad_batch([rows[i] for i in chosen], tokenizer.pad_token_id)
-            logits = model(**{k: v.to(model.device) for k, v in batch.items()}).logits
-            result[chosen] = logits.float().softmax(-1).cpu().numpy()
+    collate = partial(pad_batch, pad_token_id=tokenizer.pad_token_id)
+    for chosen, outputs in outputs_of(model, rows, collate):
+        result[chosen] = outputs.logits.float().softmax(-1).cpu().numpy()
     return result
 
 

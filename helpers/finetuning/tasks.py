@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from transformers import BertForSequenceClassification
 
-from helpers import CourseError
-from helpers.batches import pad_rows
+from helpers.batches import WIDTH, pad_rows
 from helpers.finetuning.files import Examples
+from helpers.runs import check_settings
 
-WIDTH = 8  # batches are filled up to multiples: oneDNN compiles a kernel for every new shape
 FILL = {"token_type_ids": 0, "labels": -100}  # no loss there
 FILL |= dict.fromkeys(("start_positions", "end_positions"))
 
@@ -40,13 +39,7 @@ class Settings:
 
     def __post_init__(self):
         least = {"epochs": 0, "learning_rate": 0, "batch_size": 0, "max_length": 15, "steps": 0}
-        least |= {"layer_decay": 0, "frozen_layers": -1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and not value > bound:
-                raise CourseError(
-                    f"{name}={value}(으)로는 배울 수 없습니다. {bound}보다 큰 수를 주십시오."
-                )
+        check_settings(self, least | {"layer_decay": 0, "frozen_layers": -1})
 
 
 def label_options(labels: Iterable[str]) -> dict[str, dict]:

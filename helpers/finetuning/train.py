@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch import nn
 from transformers import Trainer, TrainerCallback
 
 from helpers.architectures import fit_length
-from helpers.course import bf16_supported, device_name, profile_name, seed_everything
+from helpers.batches import WIDTH, outputs_of
+from helpers.course import device_name, profile_name, seed_everything
 from helpers.finetuning.files import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
-from helpers.finetuning.tasks import WIDTH, Settings, Task
+from helpers.finetuning.tasks import Settings, Task
 from helpers.resources import load_config, load_model, load_tokenizer
 from helpers.runs import train_quietly
 from helpers.text import check_text
@@ -47,22 +49,17 @@ class FineTuned:
             row["token_type_ids"] = [0] * len(row["input_ids"])
         return rows
 
-    @torch.inference_mode()
     def predict(self, examples: Sequence[dict], batch_size: int = 32) -> list:
-        """One prediction an example; the longest rows go first, so that little is padded."""
+        """One prediction an example."""
         task, model = self.task, self.model
         rows = self.encode(examples, labels=False)
-        order = sorted(range(len(rows)), key=lambda row: -len(rows[row]["input_ids"]))
         logits: list = [None] * len(rows)
+        collate = partial(task.collate, pad_token_id=self.tokenizer.pad_token_id)
         learning = model.training
         model.eval()
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
-            for start in range(0, len(order), batch_size):
-                chosen = order[start : start + batch_size]
-                batch = task.collate([rows[row] for row in chosen], self.tokenizer.pad_token_id)
-                outputs = model(**{k: v.to(model.device) for k, v in batch.items()})
-                for row, values in zip(chosen, task.logits(outputs).float().cpu(), strict=True):
-                    logits[row] = values.numpy()
+        for chosen, outputs in outputs_of(model, rows, collate, batch_size):
+            for row, values in zip(chosen, task.logits(outputs).float().cpu(), strict=True):
+                logits[row] = values.numpy()
         model.train(learning)
         return task.decode(examples, rows, logits, model.config)
 

@@ -17,17 +17,12 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from helpers import CourseError
+from helpers.batches import mean_pooling
 from helpers.course import bf16_supported
 from helpers.disk import save_whole
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.settings import Settings
 from helpers.resources import model_folder
-
-
-def mean_pooling(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """Average the token vectors but for padding: [batch, length, hidden] -> [batch, hidden]."""
-    mask = attention_mask[..., None].to(hidden.dtype)
-    return (hidden * mask).sum(1) / mask.sum(1)
 
 
 def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) -> list[str]:

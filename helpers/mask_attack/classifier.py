@@ -15,7 +15,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
 from helpers.architectures import HeadOnEncoder, max_tokens
-from helpers.batches import BATCH_TOKENS, by_length
+from helpers.batches import BATCH_TOKENS, by_length, mean_pooling
 from helpers.course import bf16_supported, keep_memory
 from helpers.resources import load_model, load_tokenizer
 from helpers.text import check_text, read_text
@@ -44,8 +44,7 @@ class MeanPoolingClassifier(HeadOnEncoder):
     ) -> SequenceClassifierOutput:
         """Logits [batch, classes], and the cross-entropy where `labels` [batch] are given."""
         hidden = self.base_model(input_ids, attention_mask, token_type_ids).last_hidden_state
-        mask = attention_mask[..., None].to(hidden.dtype)
-        logits = self.classifier(self.dropout((hidden * mask).sum(1) / mask.sum(1))).float()
+        logits = self.classifier(self.dropout(mean_pooling(hidden, attention_mask))).float()
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
