@@ -97,6 +97,12 @@ def test_lines_with_error_bars():
     assert list(bars[0].get_ydata()) == [1.0, 3.0]
 
 
+def test_marks_across_lines_are_named_beside_them():
+    ax = charts.lines({"손실": ([0, 1], [3, 1])}, marks={"빈도만": 2.0})
+    assert [text.get_text() for text in ax.texts] == ["손실", "빈도만"]  # from below
+    assert ax.get_legend() is None and list(ax.lines[1].get_ydata()) == [2.0, 2.0]
+
+
 def test_few_lines_are_named_at_their_ends_and_never_on_top_of_each_other():
     series = {"가": ([0, 1], [3, 1.0]), "나": ([0, 1], [2, 1.01]), "다": ([0, 1], [1, 5.0])}
     series["나"] = tuple(pd.Series(values, index=[7, 8]) for values in series["나"])
@@ -185,6 +191,17 @@ def test_live_loss_follows_a_trainers_log(tmp_path):
     state.is_world_process_zero = False
     live.on_log(*arguments, logs={"loss": 1.0})
     assert live.points["loss"] == ([10], [5.0])
+
+
+def test_a_live_loss_says_its_last_value(monkeypatch):
+    shown = []
+    monkeypatch.setattr(charts, "display", lambda figure, **_: shown.append(figure))
+    live = charts.LiveLoss()
+    live.update(10, loss=0.5)
+    live._handle = None  # shown anew instead of in the same place
+    live.update(20, eval_loss=0.25)
+    titles = [figure.axes[0].get_title(loc="left") for figure in shown]
+    assert titles == ["마지막 손실: 0.5", "마지막 손실: loss 0.5, eval_loss 0.25"]
 
 
 def test_sum_of_embeddings_has_a_row_each_and_a_plus_between():

@@ -33,12 +33,13 @@ def bars(
     values: Sequence[float] | Mapping[str, Sequence[float]],
     ylabel: str = "",
     title: str = "",
-    errors: Sequence | None = None,
+    errors: Sequence | Mapping[str, Sequence] | None = None,
 ) -> Axes:
     """bars(["일반", "법률"], {"처음부터": [.1, .2], "이어서": [.3, .4]}) -> grouped bars.
 
     values: one number a label, or series name -> one number a label. The number stands on the bar,
-    above the error bars where `errors` gives their lengths, one a label, or all down and all up.
+    above the error bars where `errors` gives their lengths, one a label, or all down and all up;
+    by series name where the series have errors of their own.
     """
     series = values if isinstance(values, Mapping) else {None: values}
     ax = new_axes(title, "", ylabel)
@@ -49,7 +50,8 @@ def bars(
     decimals = 0 if whole else max(0, 2 - floor(log10(max(numbers))))
     for index, (name, heights) in enumerate(series.items()):
         x = np.arange(len(labels)) + (index - (len(series) - 1) / 2) * width
-        drawn = ax.bar(x, heights, width, label=name, yerr=errors, capsize=3)
+        own = errors[name] if isinstance(errors, Mapping) else errors
+        drawn = ax.bar(x, heights, width, label=name, yerr=own, capsize=3)
         ax.bar_label(drawn, fmt=f"%.{decimals}f", fontsize=8, padding=2)
     ax.set_xticks(range(len(labels)), labels)
     if len(series) > 1:
@@ -89,14 +91,16 @@ def lines(
     xlabel: str = "",
     ylabel: str = "",
     title: str = "",
+    marks: Mapping[str, float] | None = None,
 ) -> Axes:
     """lines({"손실": ([0, 100], [7.6, 6.2])}, "스텝", "손실") -> one line a name.
 
-    A third sequence beside x and y draws error bars of that length up and down. A few lines are
-    named at their ends, in their colours; more get a legend.
+    A third sequence beside x and y draws error bars of that length up and down. marks: name -> a
+    dashed line across. A few lines are named at their ends, in their colours; more get a legend.
     """
     ax = new_axes(title, xlabel, ylabel)
-    beside = len(series) <= BESIDE[0] and max(map(len, series), default=0) <= BESIDE[1]
+    names = [*series, *(marks or {})]
+    beside = len(names) <= BESIDE[0] and max(map(len, names), default=0) <= BESIDE[1]
     ends = []
     for name, (x, y, *error) in series.items():
         label = f"_{name}" if beside else name  # a legend leaves out what begins with _
@@ -106,9 +110,13 @@ def lines(
             (drawn,) = ax.plot(x, y, label=label)
         if len(y):
             ends.append((float(drawn.get_ydata()[-1]), name, drawn.get_color()))
-    if beside and len(series) > 1:
+    for name, height in (marks or {}).items():
+        label = f"_{name}" if beside else name
+        ax.axhline(height, color=COLOURS[-1], linestyle="--", linewidth=1.5, label=label)
+        ends.append((height, name, COLOURS[-1]))
+    if beside and len(names) > 1:
         name_ends(ax, ends)
-    elif len(series) > 1:
+    elif len(names) > 1:
         ax.legend()
     return ax
 
@@ -179,7 +187,10 @@ class LiveLoss(TrainerCallback):
             x, y = self.points.setdefault(name, ([], []))
             x.append(step)
             y.append(value)
-        figure = lines(self.points, "스텝(step)", "손실(loss)").figure
+        several = len(self.points) > 1
+        last = [f"{name} " * several + f"{y[-1]:.3g}" for name, (_, y) in self.points.items()]
+        title = f"마지막 손실: {', '.join(last)}"
+        figure = lines(self.points, "스텝(step)", "손실(loss)", title).figure
         plt.close(figure)  # else the notebook would show it a second time
         if self._handle is None:
             self._handle = display(figure, display_id=True)
