@@ -245,6 +245,16 @@ def test_notebook_is_stored_executed_and_clean(path):
 
 
 @each_notebook
+def test_ten_outputs_are_compared_beside_those_of_exercises(path):
+    compared = [
+        cell
+        for cell in code_cells(path)
+        if "nbval-check-output" in cell.metadata.get("tags", []) and ".check(" not in cell.source
+    ]
+    assert len(compared) >= 10, len(compared)
+
+
+@each_notebook
 def test_exercises_are_numbered_as_their_checks(path):
     cells = nbformat.read(path, as_version=4).cells
     told = [n for c in cells if c.cell_type == "markdown" for n in NUMBERED.findall(c.source)]

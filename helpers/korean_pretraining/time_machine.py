@@ -9,7 +9,9 @@ from transformers import TrainerCallback
 from helpers.batches import encode, masked_log_probs
 from helpers.disk import write_text
 
-MOMENTS = (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1)  # of the budget: most happens early
+# Parts of the budget: from nothing, most happens early. The record beside mini-bert-ko has moments
+# of its own: it was made afterwards, of weights that had been kept.
+MOMENTS = (0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1)
 PROMPTS = (
     "서울은 대한민국의 [MASK]이다.",
     "대한민국의 수도는 [MASK]이다.",
