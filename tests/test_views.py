@@ -80,6 +80,13 @@ def test_number_stands_above_the_error_bar():
     assert [label.xy[1] for label in ax.texts] == [1.5, 2.0]
 
 
+def test_bars_of_a_family_have_one_colour_and_a_name():
+    ax = charts.bars(["가", "나", "다"], [1.0, 2.0, 3.0], families=["글자", "벡터", "글자"])
+    first, second, third = (bar.get_facecolor() for bar in ax.patches)
+    assert first == third != second
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["글자", "벡터"]
+
+
 def test_lines():
     ax = charts.lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실")
     (line,) = ax.lines
@@ -185,6 +192,13 @@ def test_live_loss_follows_a_trainers_log(tmp_path):
     state.is_world_process_zero = False
     live.on_log(*arguments, logs={"loss": 1.0})
     assert live.points["loss"] == ([10], [5.0])
+
+
+def test_live_loss_says_how_far_it_came(monkeypatch):
+    shown = []
+    monkeypatch.setattr(charts, "display", lambda figure, **_: shown.append(figure))
+    charts.LiveLoss(title="손실 {first:.1f} → {last:.1f}").update(1, loss=2.0)
+    assert shown[0].axes[0].get_title(loc="left") == "손실 2.0 → 2.0"
 
 
 def test_sum_of_embeddings_has_a_row_each_and_a_plus_between():
