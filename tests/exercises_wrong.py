@@ -146,7 +146,7 @@ WRONG: dict[str, dict[str, list[tuple[object, str]]]] = {
         ],
         "q4": [
             (lambda a, b: ["[CLS]", *a, "[SEP]", *b, "[SEP]"], "함께 돌려주십시오"),
-            (lambda a, b: (["[CLS]", *a, *b, "[SEP]"], [0] * 4 + [1]), "[SEP]은 두 개"),
+            (lambda a, b: (["[CLS]", *a, *b, "[SEP]"], [0] * 4 + [1]), "[SEP]는 두 개"),
             (lambda a, b: (["[CLS]", *a, "[SEP]", "[CLS]", *b, "[SEP]"], [0] * 7), "한 번만"),
             (lambda a, b: (["[CLS]", *b, "[SEP]", *a, "[SEP]"], [0] * 6), "순서"),
             (lambda a, b: (["[CLS]", *a, "[SEP]", *b, "[SEP]"], [0, 0, 0, 1, 1, 1]), "첫 문장을"),

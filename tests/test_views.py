@@ -80,6 +80,13 @@ def test_number_stands_above_the_error_bar():
     assert [label.xy[1] for label in ax.texts] == [1.5, 2.0]
 
 
+def test_bars_of_a_family_have_one_colour_and_a_name():
+    ax = charts.bars(["가", "나", "다"], [1.0, 2.0, 3.0], families=["글자", "벡터", "글자"])
+    first, second, third = (bar.get_facecolor() for bar in ax.patches)
+    assert first == third != second
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["글자", "벡터"]
+
+
 def test_lines():
     ax = charts.lines({"손실": ([0, 100], [7.6, 6.2])}, "단계", "손실")
     (line,) = ax.lines
@@ -202,6 +209,8 @@ def test_a_live_loss_says_its_last_value(monkeypatch):
     live.update(20, eval_loss=0.25)
     titles = [figure.axes[0].get_title(loc="left") for figure in shown]
     assert titles == ["마지막 손실: 0.5", "마지막 손실: loss 0.5, eval_loss 0.25"]
+    charts.LiveLoss(title="손실 {first:.1f} → {last:.1f}").update(1, loss=2.0)
+    assert shown[-1].axes[0].get_title(loc="left") == "손실 2.0 → 2.0"
 
 
 def test_sum_of_embeddings_has_a_row_each_and_a_plus_between():

@@ -132,17 +132,17 @@ def _check_join_pair(function):
         return
     tokens, types = result
     if tokens.count("[SEP]") < 2:
-        yield "[SEP]은 두 개입니다. 각 문장의 끝에 하나씩 붙습니다."
+        yield "[SEP]는 두 개입니다. 각 문장의 끝에 하나씩 붙습니다."
     elif tokens.count("[CLS]") > 1:
         yield "[CLS]는 맨 앞에 한 번만 붙습니다."
     elif tokens != ["[CLS]", "가", "나", "[SEP]", "다", "[SEP]"]:
-        yield f"토큰의 순서가 [CLS] 가 나 [SEP] 다 [SEP]이어야 하는데 {' '.join(tokens)}입니다."
+        yield f"토큰의 순서가 [CLS] 가 나 [SEP] 다 [SEP]여야 하는데 {' '.join(tokens)}입니다."
     elif len(types) != len(tokens):
         yield f"토큰은 {len(tokens)}개인데 token_type_ids는 {len(types)}개입니다."
     elif types == [0, 0, 0, 1, 1, 1]:
-        yield "첫 문장을 끝내는 [SEP]은 첫 문장에 속하므로 0입니다."
+        yield "첫 문장을 끝내는 [SEP]는 첫 문장에 속하므로 0입니다."
     elif types == [0, 0, 0, 0, 1, 0]:
-        yield "맨 끝의 [SEP]은 둘째 문장에 속하므로 1입니다."
+        yield "맨 끝의 [SEP]는 둘째 문장에 속하므로 1입니다."
     elif types != [0, 0, 0, 0, 1, 1]:
         yield f"token_type_ids가 [0, 0, 0, 0, 1, 1]이어야 하는데 {types}입니다."
 

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from transformers import TrainerCallback
 
 from helpers.course import use_korean_font
@@ -34,12 +35,14 @@ def bars(
     ylabel: str = "",
     title: str = "",
     errors: Sequence | Mapping[str, Sequence] | None = None,
+    families: Sequence[str] | None = None,
 ) -> Axes:
     """bars(["일반", "법률"], {"처음부터": [.1, .2], "이어서": [.3, .4]}) -> grouped bars.
 
     values: one number a label, or series name -> one number a label. The number stands on the bar,
     above the error bars where `errors` gives their lengths, one a label, or all down and all up;
     by series name where the series have errors of their own.
+    families: one a label; the bars of a family have one colour, and a legend names it.
     """
     series = values if isinstance(values, Mapping) else {None: values}
     ax = new_axes(title, "", ylabel)
@@ -54,6 +57,12 @@ def bars(
         drawn = ax.bar(x, heights, width, label=name, yerr=own, capsize=3)
         ax.bar_label(drawn, fmt=f"%.{decimals}f", fontsize=8, padding=2)
     ax.set_xticks(range(len(labels)), labels)
+    if families:
+        colours = dict(zip(dict.fromkeys(families), COLOURS, strict=False))
+        for bar, family in zip(drawn, families, strict=True):
+            bar.set_facecolor(colours[family])
+        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        ax.legend(handles=handles, ncols=len(handles), loc="upper left")
     if len(series) > 1:
         ax.margins(y=0.2)  # room above the bars, so that the legend hides no number
         ax.legend(ncols=len(series), loc="upper right")
@@ -173,11 +182,14 @@ def new_axes(title: str, xlabel: str, ylabel: str) -> Axes:
 class LiveLoss(TrainerCallback):
     """A loss curve that grows during training and stays as one picture in the saved notebook.
 
-    Give it to a Trainer (`callbacks=[LiveLoss()]`), or call `update(100, loss=6.2)` yourself.
+    Give it to a Trainer (`callbacks=[LiveLoss()]`), or call `update(100, loss=6.2)` yourself. A
+    title may say how far the loss came: "손실 {first:.2f} → {last:.2f}".
     """
 
-    def __init__(self, keys: Sequence[str] = ("loss", "eval_loss")):
-        self.keys = keys
+    def __init__(
+        self, keys: Sequence[str] = ("loss", "eval_loss"), title: str = "마지막 손실: {ends}"
+    ):
+        self.keys, self.title = keys, title
         self.points: dict[str, tuple[list[float], list[float]]] = {}
         self._handle = None
 
@@ -188,8 +200,9 @@ class LiveLoss(TrainerCallback):
             x.append(step)
             y.append(value)
         several = len(self.points) > 1
-        last = [f"{name} " * several + f"{y[-1]:.3g}" for name, (_, y) in self.points.items()]
-        title = f"마지막 손실: {', '.join(last)}"
+        ends = [f"{name} " * several + f"{y[-1]:.3g}" for name, (_, y) in self.points.items()]
+        (_, curve), *_ = self.points.values()
+        title = self.title.format(first=curve[0], last=curve[-1], ends=", ".join(ends))
         figure = lines(self.points, "스텝(step)", "손실(loss)", title).figure
         plt.close(figure)  # else the notebook would show it a second time
         if self._handle is None:
