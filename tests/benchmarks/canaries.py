@@ -21,7 +21,7 @@ from helpers import ROOT
 LOG = ROOT / "data" / "mask_attack" / "canaries.jsonl"
 MODEL = "mini-bert-ko"
 SIZES = "secret_sentences", "secrets_each", "candidates", "passes", "membership_others"
-NOISES = 0, 0.01, 0.1, 1  # more than the lesson has time for
+NOISES = 0, 0.1, 1  # more than the lesson has time for
 PLAIN, EARLY = "막지 않음", "일찍 멈춤"
 
 
@@ -30,12 +30,12 @@ def planted(seed: int, sizes: dict) -> tuple[list, list[str], list[str]]:
     from helpers.mask_attack.exposure import make_canaries, plant
     from helpers.resources import data_files
 
-    files = data_files("korean-documents")
+    files = data_files("law-documents")
     lines = [line for f in files for line in f.read_text(encoding="utf-8").splitlines() if line]
-    half = sizes["secret_sentences"]
-    picked = random.Random(seed).sample(lines, 2 * half)
+    random.Random(seed).shuffle(lines)
+    count = sizes["secret_sentences"]
     canaries = make_canaries(sizes["repetitions"], sizes["secrets_each"], seed)
-    return canaries, plant(picked[:half], canaries, seed), picked[half:]
+    return canaries, plant(lines[:count], canaries, seed), lines[count:]
 
 
 def train(arm: str, noise: float | None, seed: int, sizes: dict) -> dict:
@@ -107,7 +107,7 @@ def result_of(model, untrained, tokenizer, canaries, heldout, seed: int, sizes: 
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         path = Path(folder, "heldout.txt")
         path.write_text("\n".join(heldout[:200]) + "\n", encoding="utf-8")
-        top1 = masked_accuracy(model, tokenizer, path).top1
+        before, top1 = (masked_accuracy(m, tokenizer, path).top1 for m in (untrained, model))
     return {
         "exposure": {str(n): float(value) for n, value in means.items()},
         "secrets": frame[["kind", "repetitions", "exposure", "extracted"]].values.tolist(),
@@ -115,6 +115,7 @@ def result_of(model, untrained, tokenizer, canaries, heldout, seed: int, sizes: 
         "tpr": {n: row["TPR"] for n, row in found.items()},
         "extracted": int(frame["extracted"].sum()),
         "top1": top1,
+        "top1_before": before,
     }
 
 
