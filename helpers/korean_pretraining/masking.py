@@ -45,7 +45,8 @@ class Masking:
         `places` [batch] says which example of the run each row is.
         """
         length = input_ids.shape[1]
-        maskable = ~torch.isin(input_ids, self.special_ids.to(input_ids.device))
+        self.special_ids = self.special_ids.to(input_ids.device)  # once: a copy would wait
+        maskable = ~torch.isin(input_ids, self.special_ids)
         count = (maskable.sum(1) * mlm_probability).round().clamp(min=1)[:, None]
         draw = random_numbers(self.seed, 0, places, length).masked_fill(~maskable, 2.0)
         rank = draw.argsort(dim=1, stable=True).argsort(dim=1)
