@@ -493,7 +493,7 @@ def test_a_model_with_another_vocabulary_is_a_warm_start(run, corpus, tmp_path):
     warm = pretrain(corpus, tmp_path / "warm", steps=1, init_from=str(run.folder), **settings)
     ours, theirs = weights(warm.folder), weights(run.folder)
     assert ours["bert.embeddings.word_embeddings.weight"].shape == (120, 16)
-    assert losses(warm.log, "masked_lm_loss")[0] < math.log(120)  # no worse than guessing blindly
+    assert losses(warm.log, "masked_lm_loss")[0] < math.log(120) - 0.5  # frequencies are known
     for name in theirs:
         if name.startswith("bert.encoder."):
             torch.testing.assert_close(ours[name], theirs[name], atol=1e-6, rtol=0)
