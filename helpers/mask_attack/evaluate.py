@@ -16,6 +16,7 @@ from helpers.mask_attack.attack import attack_all, check_method, summary
 from helpers.mask_attack.candidates import document_words
 from helpers.mask_attack.classifier import read_reviews, train_classifier
 from helpers.resources import data_files, load_model, load_tokenizer
+from helpers.runs import weights_of
 
 
 def evaluate(
@@ -55,7 +56,8 @@ def evaluate(
         results = attack_all(classifier, network, tokenizer, targets, method=name, **options)
         # JSON has no NaN: a mean over no attack that succeeded is null.
         scores = {k: None if v != v else v for k, v in summary(results).items()}
-        head = {"method": name, "train": len(texts), "attacked": scores.pop("reviews")}
+        head = {"method": name, "weights": weights_of(model), "train": len(texts)}
+        head["attacked"] = scores.pop("reviews")
         fooled = [r.success if r.predicted == r.label else None for r in results]
         near = [round(r.similarity, 4) if r.success else None for r in results]
         each = {"fooled": fooled, "similarities": near}
