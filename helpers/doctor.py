@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator
 from importlib import metadata
 
@@ -14,6 +15,9 @@ from helpers import ROOT, CourseError, colab, course
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 GIB = 2**30
+# All lessons took so many minutes where `training_step` takes so many seconds: two cores with AVX2
+# and nothing newer, see tests/benchmarks/README.md.
+MINUTES, STEP = 23.4, 1.0
 PIP = "python -m pip install"  # of the Python that runs the doctor, not any other
 Line = tuple[str, str, str]  # status, finding, what to do (empty if OK)
 
@@ -65,7 +69,39 @@ def profile_and_device() -> Iterator[Line]:
         advice = "full은 GPU를 전제로 합니다. COURSE_PROFILE=local로 실행하십시오."
         yield WARN, "장치(device) cpu", advice
     else:
-        yield OK, f"장치(device) cpu, 스레드 {torch.get_num_threads()}개", ""
+        yield OK, f"장치(device) cpu, 스레드 {torch.get_num_threads()}개, {units()}", ""
+    if device == "cpu" and profile == "local":
+        minutes = MINUTES * training_step() / STEP
+        yield OK, f"모든 수업을 실행하는 데 약 {minutes:.0f}분(python -m helpers run)", ""
+
+
+def units() -> str:
+    """What the processor multiplies matrices with: "AVX512, bf16"."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() + ", bf16" * course.bf16_supported()
+
+
+def training_step() -> float:
+    """Seconds for a forward and a backward pass of a BERT of the course's size, the best of five.
+
+    16 rows of 64 tokens; in bf16 where the lessons compute in it.
+    """
+    import torch
+    from transformers import BertConfig, BertModel
+
+    shape = {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
+    model = BertModel(BertConfig(vocab_size=1000, **shape), add_pooling_layer=False)
+    model.set_attn_implementation("eager")  # as the lessons do on a CPU
+    ids = torch.zeros(16, 64, dtype=torch.long)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=course.bf16_supported()):
+            hidden = model(ids).last_hidden_state
+        hidden.float().mean().backward()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def files_and_room() -> Iterator[Line]:

@@ -541,6 +541,13 @@ def test_doctor_finds_this_machine_ready(profile, monkeypatch):
         assert status_of(words) == (doctor.OK, "")
 
 
+def test_doctor_estimates_the_course_from_a_step_measured_here(profile, monkeypatch):
+    profile("local")
+    assert 0 < doctor.training_step() < 60
+    monkeypatch.setattr(doctor, "training_step", lambda: 2 * doctor.STEP)
+    assert status_of(f"약 {2 * doctor.MINUTES:.0f}분") == (doctor.OK, "")
+
+
 def test_doctor_finds_a_changed_file(monkeypatch, capsys):
     monkeypatch.setattr(resources, "changed_files", lambda: ["models/x.safetensors"])
     status, advice = status_of("내장 파일")
