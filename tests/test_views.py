@@ -432,3 +432,16 @@ def test_the_slider_shows_the_answers_of_its_moment():
     view._moment.value = 1
     assert "여름" in view._shown.value and "90.0%" in view._shown.value
     assert "&lt;b&gt;" in view._shown.value and "<b>[MASK]" not in view._shown.value
+
+
+def test_steps_angles_and_exposure_are_drawn_where_they_belong():
+    ax = diagrams.draw_steps({"질의": "이름이 뭐야?", "답": "버티예요."})
+    assert [text.get_text() for text in ax.texts if text.get_text()] == [
+        "질의", "이름이 뭐야?", "답", "버티예요.",
+    ]  # fmt: skip
+    ax = diagrams.draw_angles({"질의": 1.0, "직각": 0.0, "반대": -1.0})
+    tips = [text.xy for text in ax.texts if hasattr(text, "xy")]
+    assert np.allclose(tips, [(1, 0), (0, 1), (-1, 0)], atol=1e-12)
+    ax = diagrams.draw_exposure(1024, {"첫째": 1, "가운데": 512, "꼴찌": 1024})
+    assert [float(line.get_xdata()[0]) for line in ax.lines] == [10, 1, 0]
+    assert "512등: 1.0비트" in ax.texts[1].get_text()

@@ -1,6 +1,7 @@
-"""Diagrams: the shape of a tensor, and what goes into and comes out of a model."""
+"""Diagrams: tensors, what goes into and comes out of a model, steps, angles and ranks."""
 
 from collections.abc import Mapping, Sequence
+from math import acos, log2, sin
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -105,6 +106,54 @@ def draw_layer() -> Axes:
     for x, text in ((-0.85, "토큰마다\n벡터"), (5.85, "고친\n벡터")):
         ax.text(x, 0.67, text, ha="right" if x < 0 else "left", va="center", fontsize=8)
     ax.set(xlim=(-1.6, 6.6), ylim=(0.4, 1.25), title="BERT의 층 하나")
+    return ax
+
+
+def draw_steps(steps: Mapping[str, str]) -> Axes:
+    """draw_steps({"질의": "이름이 뭐야?", "벡터": "[0.1, ...]"}): boxes with arrows between them.
+
+    Below each box stands an example of what it holds.
+    """
+    ax = blank_axes(2.1 * len(steps), 1.5)
+    for x, (name, example) in enumerate(steps.items()):
+        box(ax, x, 0.5, name, COLOURS[x % len(COLOURS)])
+        ax.text(x, 0.4, example, ha="center", va="top", fontsize=8)
+        if x:
+            ax.annotate("", (x - 0.45, 0.67), (x - 0.55, 0.67), arrowprops=ARROW)
+    ax.set(xlim=(-0.6, len(steps) - 0.4), ylim=(-0.1, 0.9))
+    return ax
+
+
+def draw_angles(cosines: Mapping[str, float], title: str = "") -> Axes:
+    """draw_angles({"질의": 1.0, "비슷한 질문": 0.9}): arrows of length 1 at those cosines.
+
+    Each arrow makes with the horizontal one (cosine 1) the angle whose cosine is written at it.
+    """
+    ax = blank_axes(5.5, 3)
+    for number, (name, cosine) in enumerate(cosines.items()):
+        tip = cosine, sin(acos(cosine))
+        ax.annotate("", tip, (0, 0), arrowprops=ARROW | {"color": f"C{number}", "lw": 2})
+        side = "left" if cosine > -0.1 else "right"
+        ax.text(*tip, f" {name}: {cosine:g} ", ha=side, va="bottom", color=f"C{number}")
+    ax.set(xlim=(-1.9, 2.1), ylim=(-0.1, 1.2), aspect="equal", title=title)
+    return ax
+
+
+def draw_exposure(candidates: int, ranks: Mapping[str, int], title: str = "") -> Axes:
+    """draw_exposure(1024, {"1등": 1, "가운데": 512}): ranks on a ruler of bits, right leaks more.
+
+    A secret at a rank has log2(candidates) - log2(rank) bits: each halving of the rank is one bit.
+    """
+    most = log2(candidates)
+    ax = plt.figure(figsize=(8, 1.8), layout="constrained").add_subplot()
+    for number, (name, rank) in enumerate(ranks.items()):
+        bits = most - log2(rank)
+        ax.plot(bits, 0, "o", color=f"C{number}", markersize=9)
+        words = f"{name}\n{rank:,}등: {bits:.1f}비트"
+        ax.annotate(words, (bits, 0), (0, 9), textcoords="offset points", ha="center")
+    ax.set(xlim=(-0.6, most + 0.6), ylim=(-0.3, 1.4), yticks=[], title=title)
+    ax.set_xlabel(f"노출도(비트), 후보 {candidates:,}개")
+    ax.spines[["left", "top", "right"]].set_visible(False)
     return ax
 
 
