@@ -544,8 +544,8 @@ def test_doctor_finds_this_machine_ready(profile, monkeypatch):
 def test_doctor_estimates_the_course_from_a_step_measured_here(profile, monkeypatch):
     profile("local")
     assert 0 < doctor.training_step() < 60
-    monkeypatch.setattr(doctor, "training_step", lambda: 2 * doctor.STEP)
-    assert status_of(f"약 {2 * doctor.MINUTES:.0f}분") == (doctor.OK, "")
+    monkeypatch.setattr(doctor, "training_step", lambda: 2)
+    assert status_of(f"약 {doctor.MINUTES + 2 * doctor.MORE}분") == (doctor.OK, "")
 
 
 def test_doctor_finds_a_changed_file(monkeypatch, capsys):
