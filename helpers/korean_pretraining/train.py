@@ -1,5 +1,6 @@
 """Pretrain a BERT on both of its objectives within a budget, with `transformers.Trainer`."""
 
+import atexit
 import json
 import os
 from collections.abc import Iterable
@@ -118,6 +119,8 @@ def pretrain(
             trained = trainer.accelerator.unwrap_model(trainer.model)
             save_for_bert_classes(trained, tokenizer, run.output)
         state.wait_for_everyone()
+        if state.num_processes > 1:  # left alone, its threads now and then abort a run that is done
+            atexit.register(state.destroy_process_group)
     return Pretrained(run.output, read_log(run.output))
 
 
