@@ -31,6 +31,12 @@ class HeadOnEncoder(BertPreTrainedModel):
         setattr(self, self.base_model_prefix, cls(config, **options))
 
 
+def set_fast_attention(model: Any, device: str) -> None:
+    """PyTorch's fused attention is slow on a CPU for short sequences and small heads: use none."""
+    if device == "cpu":
+        model.set_attn_implementation("eager")
+
+
 def model_class(cls: type, config: Any) -> type:
     """model_class(BertForTokenClassification, ElectraConfig()) -> ElectraForTokenClassification.
 

@@ -145,12 +145,15 @@ def device_name(profile: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def bf16_supported() -> bool:
-    """Say whether this machine multiplies bf16 matrices in hardware; without it fp32 is faster."""
+def bf16_supported(device: str | None = None) -> bool:
+    """Say whether a device multiplies bf16 matrices in hardware; without it fp32 is faster.
+
+    device: 'cuda' or 'cpu'; the GPU where there is one.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+    if torch.cuda.is_available() and device != "cpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     # oneDNN, told to leave these units alone, emulates them, a hundred times slower than fp32.
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
     if not any(unit in limit for unit in ("ALL", "DEFAULT", "BF16", "FP16", "AMX")):

@@ -73,7 +73,7 @@ def save_whole(save: Callable[[Path], object], folder: Path) -> None:
 
 
 def lock_folder(folder: Path, busy: str) -> FileLock:
-    """Take a folder for this process, as long as it lives.
+    """Take a folder for this process, until the lock is released or forgotten.
 
     Raises CourseError with `busy` if another has it.
     """

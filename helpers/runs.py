@@ -46,7 +46,7 @@ def train_quietly(
             "output_dir": folder,
             "max_steps": steps,
             "seed": seed,
-            "bf16": bf16_supported(),
+            "bf16": bf16_supported(device),
             "use_cpu": device == "cpu",
             "dataloader_pin_memory": device != "cpu",
             "remove_unused_columns": False,
@@ -55,11 +55,20 @@ def train_quietly(
             "report_to": "none",
             "disable_tqdm": True,
         }
-        trainer = make(
-            args=TrainingArguments(**common | arguments), callbacks=list(callbacks), **parts
-        )
+        chosen = on_one_gpu(TrainingArguments(**common | arguments))
+        trainer = make(args=chosen, callbacks=list(callbacks), **parts)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+
+
+def on_one_gpu(arguments: Any) -> Any:
+    """Let a process use one GPU: the Trainer would make every batch larger by their number.
+
+    More than one is for torchrun, a process each.
+    """
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def make_folder(folder: str | os.PathLike) -> None:

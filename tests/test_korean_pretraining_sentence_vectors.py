@@ -80,7 +80,7 @@ def test_teacher_vectors_keep_the_order_and_lose_the_common_direction(bert, toke
 
 @pytest.mark.parametrize("units", [True, False])
 def test_the_teacher_computes_in_bf16_only_where_that_is_fast(bert, tokenizer, monkeypatch, units):
-    monkeypatch.setattr(sentence_vectors, "bf16_supported", lambda: units)
+    monkeypatch.setattr(sentence_vectors, "bf16_supported", lambda device: units)
     seen = []
     bert.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     teacher_vectors(["서울은 봄이다."], bert, tokenizer)

@@ -11,25 +11,28 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from korean_text import NOUNS, number_tokenizer, write_korean
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertTokenizerFast, TrainerCallback
 
 from helpers import ROOT, CourseError
 from helpers.disk import lock_folder
+from helpers.korean_pretraining import settings as settings_module
 from helpers.korean_pretraining import train, trainer
 from helpers.korean_pretraining.corpus import read_lines
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model, new_model
+from helpers.korean_pretraining.optimizers import muon
 from helpers.korean_pretraining.run_folder import last_checkpoint, read_log
 from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
-from helpers.korean_pretraining.stages import Stage, TrainingText, pad_batch
+from helpers.korean_pretraining.stages import Stage, TrainingText, by_length, pad_batch
 from helpers.korean_pretraining.time_machine import PROMPTS, answers
 from helpers.korean_pretraining.train import pretrain
 from helpers.korean_pretraining.trainer import Budget
-from helpers.korean_pretraining.wordpiece import (
-    train_wordpiece,
-)
+from helpers.korean_pretraining.wordpiece import train_wordpiece
+from helpers.runs import on_one_gpu
 
 TINY = {
     "vocab_size": 250,
@@ -149,16 +152,29 @@ def test_stages_follow_the_budget_and_kinds_take_turns(numbers):
     assert seen == [windows] * 4 + [pairs, sentences] * 2
 
 
-def test_single_sentences_of_a_batch_are_of_one_length_and_none_is_lost(tmp_path):
+@pytest.mark.parametrize("kind", ["pairs", "windows", "sentences"])
+def test_the_examples_of_a_step_are_of_one_length_and_none_is_lost(tmp_path, kind):
     path = tmp_path / "lengths.txt"
-    path.write_text("".join("w1 " * (i % 17 + 1) + "\n\n" for i in range(800)), encoding="utf-8")
-    text = training_text(path, [Stage(1.0, ("sentences",), 24)])
-    key = ("sentences", 24)
-    epochs = [[text.row(key, epoch * 800 + i) for i in range(800)] for epoch in range(2)]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(800)) and epochs[0] != epochs[1]
-    lengths = [[row % 17 for row in epochs[0][i : i + 8]] for i in range(0, 800, 8)]
-    assert sum(max(part) - min(part) for part in lengths) / 100 < 3
-    assert [part[0] for part in lengths] != sorted(part[0] for part in lengths)
+    path.write_text("".join("w1 " * (i % 17 + 2) + "\n\n" for i in range(805)), encoding="utf-8")
+    text = training_text(path, [Stage(1.0, (kind,), 24)])
+    key, count = (kind, 24), len(text.texts[kind, 24])
+    assert count % 8  # the steps of the second epoch begin elsewhere
+    epochs = [[text.row(key, epoch * count + i) for i in range(count)] for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs) and epochs[0] != epochs[1]
+    steps = [
+        [len(example["input_ids"]) for example in text.__getitems__(list(range(i, i + 8)))]
+        for i in range(0, 3 * count - 7, 8)
+    ]
+    assert sum(max(lengths) - min(lengths) for lengths in steps) / len(steps) < 2
+    assert [step[0] for step in steps] != sorted(step[0] for step in steps)
+
+
+@given(st.lists(st.integers(1, 99), min_size=1, max_size=60), st.integers(1, 9), st.data())
+def test_every_row_comes_once_whatever_the_batches(lengths, batch_size, data):
+    first = data.draw(st.integers(0, batch_size - 1))
+    generator = torch.Generator().manual_seed(0)
+    order = by_length(torch.tensor(lengths), batch_size, first, generator)
+    assert sorted(order.tolist()) == list(range(len(lengths)))
 
 
 def test_an_unknown_kind_of_text(numbers):
@@ -325,15 +341,52 @@ def test_stages_change_what_is_judged(corpus, tmp_path):
     assert all(row["masked_lm_loss"] > 0 for row in log)
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_with_either_optimizer_a_run_learns_and_resumes_as_if_never_broken_off(
+    corpus, tmp_path, monkeypatch, optimizer
+):
+    for module in (train, settings_module):
+        monkeypatch.setattr(module, "bf16_supported", lambda: True)
+    settings = TINY | {"optimizer": optimizer, "save_steps": 20}
+    whole = pretrain(corpus, tmp_path / "whole", steps=40, **settings)
+    assert losses(whole.log, "masked_lm_loss")[-1] < losses(whole.log, "masked_lm_loss")[0]
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, tmp_path / "part", steps=40, callbacks=[Stop(25)], **settings)
+    again = pretrain(corpus, tmp_path / "part", steps=40, resume=True, **settings)
+    assert_same_run(again, whole, tolerance=1e-4)
+
+
+def test_muon_moves_the_encoders_matrices_and_nothing_else():
+    model = new_model(
+        number_tokenizer(20), hidden_size=8, num_attention_heads=1, num_hidden_layers=1
+    )
+    both = muon(model, 1e-3)
+    names = {id(p): name for name, p in model.named_parameters()}
+    matrices, rest = ([names[id(p)] for p in part.param_groups[0]["params"]] for part in both.parts)
+    assert sorted(matrices + rest) == sorted(names.values())
+    assert len(matrices) == 6 and all("encoder.layer.0" in name for name in matrices)
+    both.param_groups[0]["lr"] = 0.5  # as a scheduler does it
+    assert both.parts[0].param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize("name, message", [("sgd", "adamw나 muon"), ("muon", "adamw를 주십시오")])
+def test_an_optimizer_that_cannot_be_had(corpus, tmp_path, monkeypatch, name, message):
+    monkeypatch.setattr(settings_module, "bf16_supported", lambda: False)
+    with pytest.raises(CourseError, match=message):
+        pretrain(corpus, tmp_path / "model", steps=1, optimizer=name, **TINY)
+
+
 def test_time_machine_records_the_answers_of_ten_moments(corpus, tmp_path):
     tokenizer = train_wordpiece(corpus, 250)
-    file = tmp_path / "moments.json"
+    file = tmp_path / "new" / "moments.json"
+    file.parent.mkdir()
+    file.write_text('{"moments": [{"step": 0, "answers": ["옛 것"]}]}', encoding="utf-8")
     settings = TINY | {"block_size": 64, "logging_steps": 10, "save_steps": 50}
     run = pretrain(
         corpus, tmp_path / "model", steps=100, tokenizer=tokenizer, time_machine=file, **settings
     )
     content = json.loads(file.read_text(encoding="utf-8"))
-    assert content["prompts"] == list(PROMPTS)
+    assert content["prompts"] == list(PROMPTS)  # and nothing of the file that was there before
     assert [row["step"] for row in content["moments"]] == [0, 1, 2, 3, 5, 10, 20, 40, 70, 100]
     for row in content["moments"]:
         for five in row["answers"]:
@@ -373,8 +426,35 @@ def test_a_folder_with_a_model_is_never_overwritten(corpus, tmp_path):
     new_model(
         number_tokenizer(10), hidden_size=8, num_attention_heads=1, num_hidden_layers=1
     ).save_pretrained(tmp_path)
-    with pytest.raises(CourseError, match="이미 학습 결과가 있습니다"):
+    with pytest.raises(CourseError, match="다른 모델이나 .*다른 폴더를"):
         pretrain(corpus, tmp_path, steps=2, **TINY)
+
+
+def test_every_checkpoint_knows_how_much_time_is_used(corpus, tmp_path):
+    rare = TINY | {"logging_steps": 1000, "save_steps": 4}
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, tmp_path / "model", minutes=60, callbacks=[Stop(10)], **rare)
+    assert [row["step"] for row in read_log(tmp_path / "model")] == [4, 8]
+    (tmp_path / "model" / "checkpoint-best").mkdir()  # no checkpoint of ours
+    assert last_checkpoint(tmp_path / "model").endswith("checkpoint-8")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, tmp_path / "model", minutes=60, callbacks=[Stop(13)], resume=True, **rare)
+    seconds = [row["seconds"] for row in read_log(tmp_path / "model")]
+    assert len(seconds) == 3 and seconds == sorted(seconds) and seconds[1] > 0
+
+
+def test_a_time_machine_gets_its_folder_before_the_run(corpus, tmp_path):
+    (tmp_path / "file").write_text("")
+    moments = tmp_path / "file" / "moments.json"
+    with pytest.raises(CourseError, match="폴더를 만들 수 없습니다"):
+        pretrain(corpus, tmp_path / "model", steps=2, time_machine=moments, **TINY)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_process_uses_one_gpu():
+    arguments = transformers.TrainingArguments(output_dir="unused", use_cpu=True)
+    arguments._n_gpu = 2  # as the Trainer finds them
+    assert on_one_gpu(arguments).train_batch_size == arguments.per_device_train_batch_size
 
 
 def test_a_second_run_in_the_same_folder_is_refused(corpus, tmp_path):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from helpers import CourseError
+from helpers.disk import why
 from helpers.text import check_path
 
 Files = str | os.PathLike | Iterable[str | os.PathLike]
@@ -50,6 +51,10 @@ def read_lines(path: Path) -> Iterator[str]:
     except (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise CourseError(
             f"압축 파일 '{path}'이(가) 손상되었습니다. 다시 받아 주십시오."
+        ) from error
+    except OSError as error:
+        raise CourseError(
+            f"말뭉치 파일 '{path}'을(를) 읽을 수 없습니다({why(error)}). 경로를 확인해 주십시오."
         ) from error
 
 

@@ -16,10 +16,15 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
     """Refuse to overwrite or mix runs; give the checkpoint to go on from, if there is one."""
     record = output / SETTINGS
     if not resume:
-        if record.exists() or list(output.glob("*.safetensors")):
+        if record.exists():
             raise CourseError(
                 f"'{output}'에 이미 학습 결과가 있습니다. 이어서 하려면 --resume(resume=True)을, "
                 "새로 하려면 다른 폴더를 주십시오."
+            )
+        if list(output.glob("*.safetensors")):
+            raise CourseError(
+                f"'{output}'에 다른 모델이나 중단된 학습의 파일이 있습니다. 비우거나 다른 폴더를 "
+                "주십시오."
             )
         make_folder(output)
         return None
@@ -37,7 +42,7 @@ def check_output(output: Path, settings: dict, resume: bool) -> str | None:
 
 def last_checkpoint(output: Path) -> str | None:
     """Give the newest whole checkpoint: the Trainer writes its state last, half of it or none."""
-    checkpoints = output.glob("checkpoint-*")
+    checkpoints = [p for p in output.glob("checkpoint-*") if p.name.split("-", 1)[1].isdecimal()]
     for path in sorted(checkpoints, key=lambda path: -int(path.name.split("-")[1])):
         with suppress(OSError, ValueError):
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
@@ -53,11 +58,16 @@ def read_log(output: str | os.PathLike) -> list[dict]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def rewind_log(output: Path, checkpoint: str | None) -> float:
-    """Drop the rows that a resumed run writes again; give the seconds of training before."""
+def rewind_log(output: Path, checkpoint: str | None) -> None:
+    """Drop the rows that a resumed run writes again."""
     step = int(checkpoint.rsplit("-", 1)[1]) if checkpoint else 0
     rows = [row for row in read_log(output) if row["step"] <= step]
     disk.write_text(output / LOG, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def seconds_logged(output: Path) -> float:
+    """Give the seconds of training up to the log's last row, which every checkpoint has."""
+    rows = read_log(output)
     return rows[-1]["seconds"] if rows else 0.0
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from helpers import CourseError
 from helpers.batches import mean_pooling
@@ -22,7 +23,7 @@ from helpers.course import bf16_supported
 from helpers.disk import save_whole
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.settings import Settings
-from helpers.resources import model_folder
+from helpers.resources import check_safetensors, model_folder, read_tokenizer
 
 
 def sample_sentences(files: Iterable[str | os.PathLike], count: int, seed: int) -> list[str]:
@@ -47,7 +48,8 @@ def teacher_vectors(sentences: list[str], teacher, tokenizer, prefix: str = "") 
     order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     vectors = torch.empty(len(sentences), teacher.config.hidden_size)
     teacher.eval()
-    with torch.autocast(teacher.device.type, torch.bfloat16, enabled=bf16_supported()):
+    kind = teacher.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=bf16_supported(kind)):
         for start in tqdm(range(0, len(order), 128), desc="teacher", leave=False):
             rows = order[start : start + 128]
             batch = tokenizer(
@@ -68,13 +70,15 @@ def sentences_and_vectors(
     kept = output / "teacher.safetensors"
     if not kept.exists():
         folder = model_folder(settings.teacher)
+        check_safetensors(folder, settings.teacher)
+        tokenizer = read_tokenizer(folder, settings.teacher)
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         if model.config.hidden_size != hidden_size:
             raise CourseError(
                 f"teacher의 벡터는 {model.config.hidden_size}차원이고 모델의 벡터는 "
                 f"{hidden_size}차원입니다. 차원이 같은 teacher를 주십시오."
             )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model.to(PartialState().device)
         vectors = teacher_vectors(sentences, model, tokenizer, settings.teacher_prefix)
         save_whole(lambda folder: save_file({"vectors": vectors}, folder / kept.name), output)
     return sentences, load_file(kept)["vectors"]

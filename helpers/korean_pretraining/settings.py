@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from helpers import CourseError
-from helpers.course import device_name
+from helpers.course import bf16_supported, device_name
 
 POSITIVE = (
     "minutes steps vocab_size hidden_size num_hidden_layers num_attention_heads batch_size "
@@ -58,6 +58,9 @@ class Settings:
     learning_rate: Annotated[
         float, Option(help="학습률의 최댓값. 예산의 5 %까지 오르고 끝에서 0이 됩니다.")
     ] = 1e-3
+    optimizer: Annotated[
+        str, Option(help="adamw, 또는 층의 행렬은 muon(bf16 장치가 있어야 합니다).")
+    ] = "adamw"
     mlm_probability: Annotated[float, Option(help="가릴 토큰의 비율.")] = 0.15
     final_mlm_probability: Annotated[
         float | None, Option(help="끝에서의 비율. 주면 처음 비율에서 고르게 옮겨 갑니다.")
@@ -100,6 +103,12 @@ def check_settings(settings: Settings) -> None:
     for name in ("mlm_probability", "final_mlm_probability", "mask_replace_prob"):
         if not 0 <= (getattr(settings, name) or 0) <= 1:
             raise CourseError(f"{name}은(는) 비율입니다. 0 이상 1 이하인 수를 주십시오.")
+    if settings.optimizer not in ("adamw", "muon"):
+        raise CourseError(f"optimizer {settings.optimizer!r}은(는) 없습니다. adamw나 muon입니다.")
+    if settings.optimizer == "muon" and not bf16_supported():
+        raise CourseError(
+            "muon은 bf16을 계산하는 장치가 있어야 쓸 만합니다. 이 컴퓨터에서는 adamw를 주십시오."
+        )
     if settings.hidden_size % settings.num_attention_heads:
         raise CourseError(
             f"hidden_size {settings.hidden_size}을(를) num_attention_heads "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pyarrow.compute import list_value_length
 
 from helpers import CourseError
 from helpers.batches import pad_rows
@@ -14,7 +15,7 @@ from helpers.korean_pretraining.sentence_vectors import sample_sentences
 
 SENTENCES = 400_000  # drawn for "sentences"; they are kept in memory
 COUNTED = 20_000  # examples whose pieces are counted for the start of a new head
-BUCKET = 50  # batches of single sentences that are sorted by length together
+BUCKET = 50  # batches that are sorted by length together: little is padded
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Stage:
 
     Kinds: "pairs" are BERT's sentence pairs; "windows" are the same with no B exchanged and no next
     sentence to judge, so that every piece stands in its own context; "sentences" are whole single
-    sentences, batches of similar length.
+    sentences.
     """
 
     share: float
@@ -32,7 +33,7 @@ class Stage:
 
 
 class TrainingText(torch.utils.data.Dataset):
-    """The examples of a run in training order, each epoch shuffled anew.
+    """The examples of a run in training order: epochs shuffled anew, steps of similar length.
 
     Place k of the run decides which example comes, whatever process asks for it and whether the run
     was interrupted before: that makes a resumed or a data-parallel run equal to a plain one.
@@ -55,22 +56,25 @@ class TrainingText(torch.utils.data.Dataset):
         self.length, self.batch_size, self.seed, self.progress = length, batch_size, seed, progress
         self.stages, self.tokenizer = list(stages), tokenizer
         self.orders: dict[tuple[str, int], tuple[int, torch.Tensor]] = {}
-        self.texts = {}
+        self.texts, self.lengths = {}, {}
         options = {"seed": seed, "num_proc": num_proc, "cache_dir": cache_dir}
         shares = {"pairs": 0.5, "windows": 0}
         sizes = [(kind, stage.block_size) for stage in self.stages for kind in stage.kinds]
         for kind, size in sizes:
             if kind == "sentences":
-                self.texts[kind, size] = sample_sentences(files, SENTENCES, seed)
+                text = sample_sentences(files, SENTENCES, seed)
+                lengths = list(map(len, text))  # in characters, which is near enough
             elif kind in shares:
-                self.texts[kind, size] = build_sentence_pairs(
+                text = build_sentence_pairs(
                     files, tokenizer, size, random_next_prob=shares[kind], **options
                 )
+                lengths = list_value_length(text.data.column("input_ids")).to_numpy()
             else:
                 raise CourseError(
                     f"'{kind}'(이)라는 학습 텍스트는 없습니다. pairs, windows, sentences "
                     "가운데에서 주십시오."
                 )
+            self.texts[kind, size], self.lengths[kind, size] = text, torch.tensor(lengths)
 
     def __len__(self) -> int:
         return self.length
@@ -117,22 +121,28 @@ class TrainingText(torch.utils.data.Dataset):
         epoch, place = divmod(place, len(self.texts[key]))
         if self.orders.get(key, (-1,))[0] != epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            order = torch.randperm(len(self.texts[key]), generator=generator)
-            if key[0] == "sentences":
-                order = by_length(order, self.texts[key], self.batch_size, generator)
-            self.orders[key] = epoch, order
+            lengths = self.lengths[key]
+            # The first rows complete the step in which the epoch before ended.
+            first = -epoch * len(lengths) % self.batch_size
+            self.orders[key] = epoch, by_length(lengths, self.batch_size, first, generator)
         return int(self.orders[key][1][place])
 
 
 def by_length(
-    order: torch.Tensor, sentences: list[str], batch_size: int, generator: torch.Generator
+    lengths: torch.Tensor, batch_size: int, first: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Sort a random order by length, `BUCKET` batches at a time, and shuffle the batches."""
+    """Order all rows at random, but batches of similar length: `BUCKET` are sorted together.
+
+    The batches begin after `first` rows; what fills no batch comes last.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    whole = (len(order) - first) // batch_size * batch_size
+    start, middle, end = order.tensor_split([first, first + max(whole, 0)])
     batches = []
-    for bucket in order.split(BUCKET * batch_size):
-        bucket = sorted(bucket.tolist(), key=lambda row: len(sentences[row]))
-        batches += torch.tensor(bucket).split(batch_size)
-    return torch.cat([batches[i] for i in torch.randperm(len(batches), generator=generator)])
+    for bucket in middle.split(BUCKET * batch_size) if len(middle) else ():
+        batches += bucket[lengths[bucket].argsort(stable=True)].split(batch_size)
+    draw = torch.randperm(len(batches), generator=generator)
+    return torch.cat([start, *(batches[i] for i in draw), end])
 
 
 def pad_batch(

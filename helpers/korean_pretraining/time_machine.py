@@ -51,7 +51,9 @@ class TimeMachine(TrainerCallback):
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
         if state.is_world_process_zero:
-            known = json.loads(self.file.read_text()) if self.file.exists() else {"moments": []}
+            known = {"moments": []}
+            if state.global_step and self.file.exists():  # not what a former run has left
+                known = json.loads(self.file.read_text(encoding="utf-8"))
             self.moments = [row for row in known["moments"] if row["step"] <= state.global_step]
             self.record(state, model)
 

@@ -15,17 +15,20 @@ from accelerate import PartialState
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback, TrainingArguments
 
 from helpers import CourseError
+from helpers.architectures import set_fast_attention
 from helpers.course import bf16_supported, keep_memory
 from helpers.disk import clear_errors, lock_folder, write_text
 from helpers.korean_pretraining.corpus import Files, as_paths
 from helpers.korean_pretraining.masking import Masking
 from helpers.korean_pretraining.model import initial_model
+from helpers.korean_pretraining.optimizers import BETA2, WEIGHT_DECAY, muon
 from helpers.korean_pretraining.run_folder import (
     SETTINGS,
     check_output,
     read_log,
     rewind_log,
     save_for_bert_classes,
+    seconds_logged,
 )
 from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss, sentences_and_vectors
 from helpers.korean_pretraining.settings import FREE, Settings, check_settings
@@ -34,6 +37,7 @@ from helpers.korean_pretraining.time_machine import TimeMachine
 from helpers.korean_pretraining.trainer import Budget, PretrainingTrainer
 from helpers.korean_pretraining.wordpiece import train_wordpiece
 from helpers.resources import load_tokenizer
+from helpers.runs import make_folder, on_one_gpu
 
 ENDLESS = 10**7  # steps: with minutes it is the clock that stops the run
 
@@ -100,6 +104,8 @@ def pretrain(
     state = PartialState(cpu=not torch.cuda.is_available())
     share, clock = share_of_batch(chosen, state.num_processes), Budget(chosen.minutes, chosen.steps)
     run = Run(files, Path(output), stages, chosen, share, clock)
+    if chosen.time_machine:
+        make_folder(Path(chosen.time_machine).parent)
     with clear_errors(), ExitStack() as stack:
         # The others find its vocabulary, pairs and vectors in place.
         with state.main_process_first():
@@ -111,8 +117,9 @@ def pretrain(
                     "다른 폴더를 주십시오."
                 )
                 stack.enter_context(lock_folder(run.output, busy))
+                rewind_log(run.output, checkpoint)
             tokenizer, text, model, vectors = prepare(run, resume)
-            clock.seconds_before = clock.seconds = rewind_log(run.output, checkpoint)
+            clock.seconds_before = clock.seconds = seconds_logged(run.output)
         trainer = build_trainer(run, tokenizer, text, model, vectors, callbacks)
         trainer.train(resume_from_checkpoint=checkpoint)
         if state.is_main_process:
@@ -187,9 +194,7 @@ def build_trainer(
 ) -> PretrainingTrainer:
     """Put the parts of a run together: how batches are padded and masked, what is optimised."""
     settings, clock = run.settings, run.clock
-    if PartialState().device.type == "cpu":
-        # PyTorch's fused attention is slow on the CPU for short sequences and small heads.
-        model.set_attn_implementation("eager")
+    set_fast_attention(model, PartialState().device.type)
     for layer in model.bert.encoder.layer if settings.compile else ():
         layer.compile(dynamic=False)
     keep_memory()
@@ -201,12 +206,14 @@ def build_trainer(
     if settings.time_machine:
         recorders.append(TimeMachine(settings.time_machine, tokenizer, clock))
     # Few widths, so that few kernels are compiled.
-    widths = {"pad_token_id": tokenizer.pad_token_id, "multiple": 16, "longest": run.longest}
+    widths = {"multiple": 32 if settings.compile else 16, "longest": run.longest}
+    rate = settings.learning_rate
     trainer = PretrainingTrainer(
         model=model,
+        optimizers=(muon(model, rate) if settings.optimizer == "muon" else None, None),
         args=training_arguments(run),
         train_dataset=text,
-        data_collator=partial(pad_batch, **widths),
+        data_collator=partial(pad_batch, pad_token_id=tokenizer.pad_token_id, **widths),
         callbacks=[clock, *recorders, *callbacks],
         clock=clock,
         masking=Masking(tokenizer, settings.seed, settings.mask_replace_prob),
@@ -221,14 +228,14 @@ def build_trainer(
 def training_arguments(run: Run) -> TrainingArguments:
     """Say to the Trainer what is the same for every run, and what this one asked for."""
     settings, on_cpu = run.settings, PartialState().device.type == "cpu"
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(run.output),
         max_steps=settings.steps or ENDLESS,
         per_device_train_batch_size=run.share,
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         learning_rate=settings.learning_rate,
-        weight_decay=0.01,
-        adam_beta2=0.98,
+        weight_decay=WEIGHT_DECAY,
+        adam_beta2=BETA2,
         optim="adamw_torch_fused",
         bf16=bf16_supported(),
         train_sampling_strategy="sequential",  # the order is TrainingText's own
@@ -243,3 +250,4 @@ def training_arguments(run: Run) -> TrainingArguments:
         dataloader_pin_memory=not on_cpu,
         seed=settings.seed,
     )
+    return on_one_gpu(arguments)

@@ -41,18 +41,20 @@ class Budget(TrainerCallback):
             self.seconds = broadcast(torch.tensor(self.seconds, device=args.device)).item()
         if self.progress(state.global_step) >= 1:
             control.should_training_stop = control.should_save = True
+        if control.should_save or state.global_step % args.save_steps == 0:
+            control.should_log = True  # a resumed run finds there how much time is used
 
 
 class PrintLog(TrainerCallback):
     """Print each row of the log as one line, with the speed."""
 
-    def __init__(self):
-        self.seconds = 0.0
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.last = time.monotonic()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero:
-            speed = logs["tokens"] / max(logs["seconds"] - self.seconds, 1e-9)
-            self.seconds = logs["seconds"]
+            now = time.monotonic()
+            speed, self.last = logs["tokens"] / max(now - self.last, 1e-9), now
             losses = "  ".join(f"{name} {logs[name]:.3f}" for name in logs if "loss" in name)
             rate = f"lr {logs['learning_rate']:.1e}  {speed:,.0f} tokens/s"
             print(f"{logs['step']:>7}  {losses}  {rate}", flush=True)

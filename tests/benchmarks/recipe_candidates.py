@@ -1,25 +1,38 @@
 r"""Which change of the pretraining recipe helps? Each against the same base, at the same minutes.
 
-    python tests/benchmarks/recipe_candidates.py --corpus FILES --heldout FILE --init-from FOLDER \
-        --everyday FOLDER
+    python tests/benchmarks/recipe_candidates.py --corpus FILES --heldout FILE --everyday FOLDER \
+        --init-from FOLDER
 
-A candidate changes one thing. Judged by bits per character on single held-out sentences; top-1
-beside it. The runs are appended to build/benchmarks/recipe_candidates.jsonl; only those that are
-missing are computed. The text of the last two is made as the recipe of mini-bert-ko makes it; they
-are judged on everyday sentences (KorSTS dev) as well.
+A candidate changes one thing, Muon the batch as well. Judged by bits per character on single
+held-out sentences; beside it top-1, the bits of everyday sentences (KorSTS dev) and the rank
+correlation of mean vectors there, which is what a teacher is for. The runs are appended to
+build/benchmarks/recipe_candidates.jsonl; only those that are missing are computed. Text is changed
+as the recipe of mini-bert-ko changes it. The teacher is the model given with --init-from.
 """
 
 import importlib.util
 import json
 import tempfile
+import time
 from itertools import product
 from pathlib import Path
 from statistics import mean
 
+import torch
 from common import BUILD, Options, main, positive, report, run_side, write_text
+from embedded_model import sentence_vectors
+from scipy.stats import spearmanr
+from transformers import BertForMaskedLM, TrainerCallback
 
 from helpers import ROOT
+from helpers.course import be_quiet
+from helpers.korean_pretraining import train
 from helpers.korean_pretraining.corpus import as_paths, read_documents
+from helpers.korean_pretraining.evaluate import masked_accuracy
+from helpers.korean_pretraining.sentence_vectors import SentenceVectorLoss
+from helpers.korean_pretraining.stages import Stage
+from helpers.resources import load_tokenizer
+from helpers.similarity_chatbot import read_table
 
 LOG = BUILD / "recipe_candidates.jsonl"
 VOCABULARY = "mini-bert-ko"
@@ -39,11 +52,17 @@ CANDIDATES = {
     "masking 30 to 15 %": {"mlm_probability": 0.3, "final_mlm_probability": 0.15},
     "rate 2e-3": {"learning_rate": 2e-3},
     "batch 192": {"batch_size": 192},
+    "batch 192, Muon": {"batch_size": 192, "optimizer": "muon"},
+    "Muon": {"optimizer": "muon"},
+    "batches of 48, 96, 192": {"batch_size": 48, "growing": True},
     "NSP in the last quarter": {"stages": WINDOWS},
     "single sentences at the end": {"stages": SINGLE},
     "compiled": {"compile": True},
     "without glosses": {"text": "without glosses"},
     "a twentieth of everyday language": {"text": "everyday"},
+    "teacher, 12 sentences a step": {"taught": "always", "teacher_batch_size": 12},
+    "teacher, 48 every fourth step": {"taught": "every fourth", "teacher_batch_size": 48},
+    "teacher, 48 in the last quarter": {"taught": "late", "teacher_batch_size": 48},
 }
 RECIPE = ROOT / "data" / "models" / VOCABULARY / "recipe.py"
 
@@ -63,6 +82,44 @@ def text_of(kind: str, corpus: list, everyday: str) -> list[Path]:
     return [*map(Path, corpus), spoken]
 
 
+class GrowingBatches(TrainerCallback):
+    """Twice, then four times as many rows a step, from a third and from two thirds of the budget.
+
+    The Trainer ends a step where the count of batches divides by the number of parts, so the number
+    changes at such a place only.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds, self.batches = seconds, 0
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = time.monotonic()
+
+    def on_substep_end(self, args, state, control, **kwargs):
+        self.batches += 1
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.batches += 1
+        progress = (time.monotonic() - self.started) / self.seconds
+        parts = 1 + (progress > 1 / 3) + 2 * (progress > 2 / 3)
+        if self.batches % parts == 0:
+            args.gradient_accumulation_steps = parts
+
+
+def taught_at_times(when: str, seconds: float) -> type[SentenceVectorLoss]:
+    """Give a teacher that is asked in the last quarter, or at every fourth step, only."""
+
+    class AtTimes(SentenceVectorLoss):
+        def __call__(self, bert, step):
+            self.started = getattr(self, "started", time.monotonic())
+            late = time.monotonic() - self.started > 0.75 * seconds
+            if when == "always" or (late if when == "late" else step % 4 == 0):
+                return super().__call__(bert, step)
+            return torch.zeros(())
+
+    return AtTimes
+
+
 def run(
     candidate: str,
     seed: int,
@@ -73,15 +130,6 @@ def run(
     everyday: str,
 ) -> dict:
     """Train one candidate and measure it."""
-    from transformers import BertForMaskedLM
-
-    from helpers.course import be_quiet
-    from helpers.korean_pretraining.evaluate import masked_accuracy
-    from helpers.korean_pretraining.stages import Stage
-    from helpers.korean_pretraining.train import pretrain
-    from helpers.resources import load_tokenizer
-    from helpers.similarity_chatbot import read_table
-
     be_quiet("local")
     settings = BASE | CANDIDATES[candidate]
     if "stages" in settings:
@@ -90,9 +138,14 @@ def run(
         ]
     if "text" in settings:
         corpus = text_of(settings.pop("text"), corpus, everyday)
+    if settings.pop("growing", None):
+        settings["callbacks"] = [GrowingBatches(60 * minutes)]
+    if when := settings.pop("taught", None):
+        train.SentenceVectorLoss = taught_at_times(when, 60 * minutes)
+        settings |= {"teacher": init_from, "teacher_prefix": "query: ", "teacher_sentences": 5000}
     tokenizer = load_tokenizer(VOCABULARY)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-        trained = pretrain(
+        trained = train.pretrain(
             corpus,
             Path(folder, "model"),
             minutes=minutes,
@@ -106,12 +159,13 @@ def run(
         model = BertForMaskedLM.from_pretrained(trained.folder)
         result = masked_accuracy(model, tokenizer, heldout, max_sentences=SENTENCES)
         sts = read_table(Path(everyday) / "korsts" / "sts-dev.tsv")
-        Path(folder, "spoken.txt").write_text(
-            "\n".join(row["sentence1"] for row in sts) + "\n", encoding="utf-8"
-        )
+        firsts, seconds = ([row[name] for row in sts] for name in ("sentence1", "sentence2"))
+        Path(folder, "spoken.txt").write_text("\n".join(firsts) + "\n", encoding="utf-8")
         spoken = masked_accuracy(
             model, tokenizer, Path(folder, "spoken.txt"), max_sentences=SENTENCES
         )
+    vectors = [sentence_vectors(model.bert, tokenizer, side, "mean") for side in (firsts, seconds)]
+    cosines = torch.cosine_similarity(*vectors).tolist()
     return {
         "steps": trained.log[-1]["step"],
         "tokens": sum(row["tokens"] for row in trained.log),
@@ -119,6 +173,7 @@ def run(
         "top1": result.top1,
         "everyday_bits_per_character": spoken.bits_per_character,
         "everyday_top1": spoken.top1,
+        "sts": spearmanr(cosines, [float(row["score"]) for row in sts]).statistic,
     }
 
 
@@ -156,6 +211,7 @@ def measure() -> None:
                 f"{max(bits) - min(bits):.3f}",
                 f"{100 * mean(row['top1'] for row in part):.1f} %",
                 f"{mean(row['everyday_bits_per_character'] for row in part):.3f}",
+                f"{mean(row['sts'] for row in part):.3f}",
                 f"{mean(row['tokens'] for row in part):,.0f}",
             ]
         )
@@ -165,6 +221,7 @@ def measure() -> None:
         "between seeds",
         "top-1",
         "everyday, bits",
+        "KorSTS",
         "tokens",
     ]
     report(f"{chosen.minutes:g} minutes, {chosen.seeds} seeds", columns, table, {"rows": rows})

@@ -3,7 +3,7 @@
     python data/models/mini-bert-ko/recipe.py 6500 wiki_*.txt.xz --everyday FOLDER \
         --start mini-bert-ko                          # the weights that lie here; two CPU cores
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
-        --batch-size 1024                             # from e5 on a GPU; not tried yet
+        --batch-size 1024 --optimizer muon            # from e5 on a GPU; not tried yet
 
 The start was its own former weights, which are in the history.
 
@@ -23,7 +23,7 @@ from transformers import BertForPreTraining
 
 from helpers import similarity_chatbot
 from helpers.course import be_quiet
-from helpers.finetuning.files import read_table
+from helpers.examples import read_table
 from helpers.korean_pretraining.corpus import read_documents
 from helpers.korean_pretraining.run_folder import SETTINGS
 from helpers.korean_pretraining.stages import Stage
@@ -91,6 +91,7 @@ def main(
     e5: str = E5,
     batch_size: int = 64,
     learning_rate: float = 7e-4,
+    optimizer: str = "adamw",
     taught_steps: int = 900,
 ) -> None:
     """Read for `steps`; then for `taught_steps` with e5's sentence vectors as a second aim."""
@@ -106,6 +107,7 @@ def main(
         init_from=start,
         num_hidden_layers=6,
         learning_rate=learning_rate,
+        optimizer=optimizer,
         mlm_probability=0.3,
         final_mlm_probability=0.15,
         stages=[Stage(0.75, ("windows",), 64), Stage(0.25, ("pairs", "sentences"), 128)],
