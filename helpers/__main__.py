@@ -4,6 +4,7 @@ It calls what the notebooks call.
 """
 
 import inspect
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -149,7 +150,7 @@ def chat(
     rows = lesson.read_table(questions, "question", "answer") if questions else []
     texts = [[row[column] for row in rows] for column in ("question", "answer")]
     sentence_encoder = lesson.load_sentence_encoder(encoder)
-    if not rows or threshold is None:
+    if not rows or threshold is None or ask_from is None:
         course = lesson.course_chatbot(sentence_encoder)
         threshold = course.threshold if threshold is None else threshold
         ask_from = course.ask_from if ask_from is None else ask_from
@@ -197,8 +198,9 @@ def spread(arguments: list[str]) -> list[str]:
 
 def main() -> int:
     """Run a command; an error of the user is one line and exit code 2, Ctrl-C one line and 130."""
-    for stream in (sys.stdout, sys.stderr):
-        if not stream.isatty():  # Windows gives files and pipes an encoding without Hangul
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # Windows gives files and pipes an encoding without Hangul.
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             stream.reconfigure(encoding="utf-8")
     try:
         with clear_errors():

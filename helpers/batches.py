@@ -111,11 +111,12 @@ def outputs_of(
 
     collate: puts rows into tensors. Computes in bf16 where the processor has it.
     """
+    device = model.device.type
     order = sorted(range(len(rows)), key=lambda row: -len(rows[row]["input_ids"]))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch = {k: v.to(model.device) for k, v in collate([rows[i] for i in chosen]).items()}
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16_supported(device)):
             outputs = model(**batch)
         yield chosen, outputs
 

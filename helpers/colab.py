@@ -18,7 +18,7 @@ from helpers import ROOT, CourseError
 MODULES = {"ipython": "IPython", "scikit-learn": "sklearn"}
 
 CELL = """\
-# Colab에서만 일하는 셀입니다. 강의 저장소를 가져오고 빠진 패키지만 설치합니다.
+# Colab에서만 동작하는 셀입니다. 강의 저장소를 가져오고 빠진 패키지만 설치합니다.
 import os
 import subprocess
 import sys

@@ -45,12 +45,13 @@ def export(model: str | Path, output: str | Path) -> dict[str, int]:
     network = load_model(cls, model, attn_implementation="eager")
     inputs = example(network, tokenizer)
     graph = to_onnx(network, inputs, TASKS[task])
-    tokenizer.save_pretrained(output)
+    written = [Path(file) for file in tokenizer.save_pretrained(output)]
     network.config.save_pretrained(output)
     onnx.save(graph, output / FILES["fp32"])
     onnx.save(quantize_weights(graph), output / FILES["int8"])
     check(network, inputs, output, TASKS[task])
-    found = sorted(path for path in output.rglob("*") if path.is_file())
+    written += [output / name for name in ("config.json", *FILES.values())]
+    found = sorted(path for path in written if path.exists())
     return {path.relative_to(output).as_posix(): path.stat().st_size for path in found}
 
 

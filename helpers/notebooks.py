@@ -25,6 +25,7 @@ from helpers import ROOT, CourseError
 from helpers.colab import colab_cell
 from helpers.course import HEADLINE
 from helpers.disk import lock_folder
+from helpers.runs import make_folder
 
 NOTEBOOKS = ROOT / "notebooks"
 METADATA = {
@@ -71,7 +72,7 @@ def run_notebooks(paths: list[Path], profile: str, output: Path, in_place: bool)
     A notebook that fails is reported and the others go on. `in_place` also writes the executed
     notebook back, ready to commit. Progress goes to stderr.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     lock = lock_folder(
         output,
         f"'{output}'에는 다른 실행이 쓰고 있습니다. 그 실행이 끝나기를 기다리거나 "

@@ -101,6 +101,15 @@ def test_ci_never_computes_on_a_gpu(monkeypatch):
     assert course.device_name("local") == "cuda"
 
 
+def test_emulated_bf16_does_not_count(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    hardware = lambda including_emulation=True: including_emulation  # noqa: E731 (a T4)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", hardware)
+    monkeypatch.setattr(course, "processor_has", lambda unit: True)
+    assert not course.bf16_supported() and not course.bf16_supported("cuda")
+    assert course.bf16_supported("cpu")
+
+
 def test_a_torch_that_cannot_tell_computes_without_bf16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)

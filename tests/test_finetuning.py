@@ -12,9 +12,9 @@ from transformers import AutoModelForSequenceClassification, BertModel
 
 from helpers import CourseError
 from helpers.__main__ import main, spread
+from helpers.examples import ZERO_WIDTH, clean, read_table
 from helpers.finetuning import baselines
 from helpers.finetuning.evaluate import TASKS, evaluate, find_task, recognise, task_files
-from helpers.finetuning.files import ZERO_WIDTH, clean, read_table
 from helpers.finetuning.similarity import correlations
 from helpers.finetuning.tasks import Settings
 
@@ -116,7 +116,11 @@ def test_splits_and_registers(tmp_path):
     train, test = (SIMILARITY.read(path, split) for split in ("train", "test"))
     assert train == [{"sentence1": "가", "sentence2": "나", "register": "news", "score": 0.0}]
     assert (len(train.refused), len(test), len(test.refused)) == (0, 1, 1)
-    assert len(SIMILARITY.read(path)) == len(SIMILARITY.read(path, "dev")) == 2
+    assert len(SIMILARITY.read(path)) == 2
+    with pytest.raises(CourseError, match="dev인 예가 없습니다.*test, train"):
+        SIMILARITY.read(path, "dev")
+    only = write(tmp_path / "test.tsv", "\n".join(rows[:1] + rows[2:3]))
+    assert SIMILARITY.read(only, "train") == test  # one split alone: the file is what was meant
 
 
 def test_scores_that_are_none(tmp_path):
@@ -316,12 +320,15 @@ def test_several_tasks_on_the_command_line(files, run, tmp_path):
 def test_what_a_user_gets_wrong_is_one_sentence(files, run, tmp_path):
     both = ["--train", files["sentiment"], "--test", files["sentiment"]]
     one_class = write(tmp_path / "one.tsv", "text\tlabel\n가\t1\n나\t1\n")
+    blank = write(tmp_path / "blank.tsv", "text\tlabel\n가\t\n나\t\n")
     for task, more, words in (
         ("sentimnet", both, "'sentimnet'"),
         ("sentiment", [*both, "--epochs", "0"], "epochs"),
         ("sentiment", [*both, "--method", "gpt"], "'gpt'"),
         ("sentiment", [*both, "--output", files["reading"]], "폴더를 만들 수 없습니다"),
         ("sentiment", ["--train", one_class, "--test", one_class], "라벨이"),
+        ("sentiment", [*both[:3], blank], "라벨이 비어 있습니다"),
+        ("sentiment", [*both, "--method", "baseline", "--output", tmp_path], "저장할 모델이 없"),
         ("reading", both, "SQuAD"),
         (
             "multi",

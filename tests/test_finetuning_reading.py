@@ -105,12 +105,10 @@ def test_splits_are_titles(tmp_path):
     other = write(tmp_path, (CONTEXT, [question("b", "어디?", ("서울", 3))]), split="test")
     content["data"] += json.loads(other.read_text())["data"]
     path.write_text(json.dumps(content))
-    assert [[e["id"] for e in read_reading(path, s)] for s in ("dev", "test", "train", None)] == [
-        ["a"],
-        ["b"],
-        ["a", "b"],
-        ["a", "b"],
-    ]
+    splits = [[e["id"] for e in read_reading(path, s)] for s in ("dev", "test", None)]
+    assert splits == [["a"], ["b"], ["a", "b"]]
+    with pytest.raises(CourseError, match="train인 예가 없습니다.*dev, test"):
+        read_reading(path, "train")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_temperature_by_hand():
     assert temperature_shares([900, 100], 1) == pytest.approx([0.9, 0.1])
     assert temperature_shares([900, 100], 2) == pytest.approx([0.75, 0.25])
     assert temperature_shares([900, 100], 1e9) == pytest.approx([0.5, 0.5])
+    assert temperature_shares([9_000, 100], 0.01) == pytest.approx([1, 0])
 
 
 def test_batches_are_of_one_task_and_of_similar_length():

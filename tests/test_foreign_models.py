@@ -135,6 +135,13 @@ def test_a_pair_of_texts_is_read(model):
         assert batch["token_type_ids"][0].tolist() == usual["token_type_ids"]
 
 
+def test_a_tokenizer_of_a_model_without_token_types(folders, tmp_path):
+    """DistilBERT's config does not count them."""
+    (tmp_path / "vocab.txt").write_bytes((folders["kr-bert"] / "vocab.txt").read_bytes())
+    (tmp_path / "config.json").write_text('{"model_type": "distilbert"}')
+    assert load_tokenizer(tmp_path)(TEXTS[0])["input_ids"]
+
+
 def test_positions_of_each_family():
     assert architectures.max_tokens(BertConfig(max_position_embeddings=300)) == 300
     assert architectures.max_tokens(ElectraConfig()) == 512

@@ -84,6 +84,14 @@ def test_insertion_keeps_every_word_and_counts_as_a_change():
     assert "[+싫다]" in repr(result)
 
 
+@pytest.mark.parametrize("method, read", [("bae-i", 6), ("bert-attack", 5)])
+def test_where_a_text_would_become_too_long_there_is_no_candidate(monkeypatch, method, read):
+    for most, found in ((read, True), (read - 1, False)):  # the text has five tokens
+        monkeypatch.setattr(candidates, "max_tokens", lambda config, most=most: most)
+        result = attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, method=method)
+        assert result.success is found
+
+
 def test_random_words_come_from_the_vocabulary():
     options = {"method": "random", "vocabulary": ["나쁘다"], "seed": 3}
     result = attack(Judge(), MODEL, TOKENIZER, "영화 정말 좋다", 1, **options)
@@ -324,6 +332,7 @@ def test_reviews_are_read_in_both_forms(tmp_path):
     assert table["text"].tolist() == ['"좋다', "NA"] and table["label"].tolist() == [1, 0]
     ours = read_reviews(ROOT / "data" / "mask_attack" / "sentiment.tsv")
     assert len(ours) == 600 and ours["label"].mean() == 0.5
+    assert len(read_reviews(ROOT / "data" / "mask_attack" / "sentiment.tsv", "test")) == 150
 
 
 @pytest.mark.parametrize(
@@ -333,7 +342,7 @@ def test_reviews_are_read_in_both_forms(tmp_path):
         ("글\t답\n좋다\t1\n".encode(), "첫 줄"),
         ("text\tlabel\n좋다\t긍정\n".encode(), "'긍정'"),
         ("text\tlabel\n좋다\t1\n".encode("cp949"), "UTF-8"),
-        (b"", "UTF-8"),
+        (b"", "첫 줄"),
     ],
 )
 def test_unusable_reviews_get_one_sentence(tmp_path, content, message):

@@ -37,7 +37,7 @@ def encoder_only(model):
 
 
 def test_the_encoder_learns_and_the_rest_stays(folder, monkeypatch):
-    monkeypatch.setattr(learning, "bf16_supported", lambda: False)
+    monkeypatch.setattr(learning, "bf16_supported", lambda device: False)
     seen = []
     model, steps = learn(
         folder, TOKENIZER, TEXT, passes=20, watch=lambda model, step: seen.append(step), seed=1

@@ -591,6 +591,11 @@ def test_commands_work_from_a_pipe(encoder, tmp_path, monkeypatch, capsys):
     code, out, _ = run("chat", *options, "--threshold", 0.5, typed="안녕?\n")
     assert code == 0
     assert out.splitlines() == ["반가워요.", "    [1.000] 안녕?", "안녕히 가세요."]
+    talking = []
+    with monkeypatch.context() as patch:
+        patch.setattr(sc, "talk", talking.append)
+        run("chat", *options, "--threshold", 0.9)
+    assert talking[0].threshold == 0.9 and talking[0].ask_from > 0  # it still asks back
     code, out, _ = run("evaluate", "similarity_chatbot", *options, "--queries", asked)
     assert code == 0
     assert json.loads(out) == {"recall_at_1": 1, "recall_at_5": 1, "mrr": 1, "n": 1}

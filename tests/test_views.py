@@ -41,7 +41,7 @@ def test_same_mark_same_colour():
 
 @pytest.mark.parametrize("wrong", [{"ids": [1]}, {"marks": ["A"]}])
 def test_lengths_must_agree(wrong):
-    with pytest.raises(ValueError, match="토큰은 2개인데"):
+    with pytest.raises(CourseError, match="토큰은 2개인데"):
         tokens.show_tokens(["가", "나"], **wrong)
 
 

@@ -13,7 +13,7 @@ from transformers import BertForMaskedLM, Trainer
 from transformers.modeling_outputs import MaskedLMOutput
 
 from helpers import CourseError
-from helpers.architectures import mask_scores
+from helpers.architectures import mask_scores, set_fast_attention
 from helpers.batches import WIDTH, pad_rows
 from helpers.course import device_name, profile_name, seed_everything
 from helpers.entity_bert.spans import compose, covered
@@ -146,8 +146,7 @@ def continue_pretraining(
     tokenizer = load_tokenizer(model)
     seed_everything(seed)
     net = MaskedPositionsLM(model)
-    if device == "cpu":
-        net.model.set_attn_implementation("eager")
+    set_fast_attention(net.model, device)
     collate = partial(
         mask_batch, choose=choose, share=share, rng=random.Random(seed), tokenizer=tokenizer
     )

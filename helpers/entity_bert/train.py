@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from transformers import Trainer, TrainerCallback
 
 from helpers import CourseError
-from helpers.architectures import fit_length
+from helpers.architectures import fit_length, set_fast_attention
 from helpers.batches import WIDTH, outputs_of, pad_rows
 from helpers.course import device_name, profile_name, seed_everything
 from helpers.entity_bert.metrics import label_names, micro_f1
@@ -77,8 +77,7 @@ def train(
     max_length = fit_length(settings.max_length, net.config, WIDTH)
     if add_special_tokens(tokenizer, variant):
         add_tag_rows(net, tokenizer)
-    if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
-        net.set_attn_implementation("eager")
+    set_fast_attention(net, device)
     rows = encode_all(tokenizer, examples, variant, max_length)
     for row, example in zip(rows, examples, strict=True):
         row["labels"] = net.config.label2id[example["label"]]

@@ -269,7 +269,8 @@ def _check_right_after_swap(function):
 
 q7 = Exercise(
     "라벨을 받아, 주어와 목적어를 맞바꾼 뒤에 옳은 라벨을 돌려주는 함수를 쓰십시오.",
-    "라벨 열넷을 하나씩 뒤집어 읽어 보십시오. 'B는 A의 …이다'가 여전히 참인 것은 하나뿐입니다.",
+    "no_relation을 뺀 라벨 열넷을 하나씩 뒤집어 읽어 보십시오. 'B는 A의 …이다'가 여전히 참인 것은 "
+    "하나뿐입니다.",
     right_after_swap,
     _check_right_after_swap,
     cases=lambda draw: [(label,) for label in LABELS],

@@ -29,7 +29,7 @@ def _check_iob_labels(answer):
 
 
 q1 = Exercise(
-    "개체명이 여섯 종류일 때 IOB2 방식의 글자 라벨은 모두 몇 개입니까?",
+    "개체명이 여섯 종류일 때 IOB2 방식의 태그는 모두 몇 가지입니까?",
     "종류마다 B-(시작)와 I-(계속)가 있고, 이름이 아닌 글자는 모두 O입니다.",
     iob_labels,
     _check_iob_labels,

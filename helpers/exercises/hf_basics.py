@@ -110,8 +110,9 @@ def _batches(draw):
 
 
 q3 = Exercise(
-    "번호 리스트의 리스트 batch와 pad_id를 받아 (input_ids, attention_mask)를 돌려주는 함수를 "
-    "쓰십시오.",
+    "번호 리스트의 리스트 batch와 pad_id를 받아, 줄마다 오른쪽을 pad_id로 채워 가장 긴 줄에 맞춘 "
+    "input_ids와 그 attention_mask를 (input_ids, attention_mask)로 돌려주는 함수를 쓰십시오. 받은 "
+    "리스트는 고치지 않습니다.",
     "먼저 가장 긴 줄의 길이를 구하고, 모자라는 만큼 [pad_id]와 [0]을 곱해서 붙입니다.",
     pad_batch,
     _check_pad_batch,
@@ -179,8 +180,8 @@ def _check_new_parameters(answer):
 
 
 q5 = Exercise(
-    '어휘 16,000개, 벡터의 길이 384인 BertModel이 있습니다. "한국"은 어휘에 이미 있습니다. '
-    'add_tokens(["ㅇㅈ", "한국"])과 특수 토큰 [SHKIM], [/SHKIM]을 더하고 크기를 맞추면 '
+    '어휘 16,000개, 벡터의 길이 384인 BertModel이 있습니다. 어휘에 "한국"은 있고 "ㅇㅈ"은 '
+    '없습니다. add_tokens(["ㅇㅈ", "한국"])과 특수 토큰 [SHKIM], [/SHKIM]을 더하고 크기를 맞추면 '
     "매개변수는 몇 개 늘어납니까?",
     "어휘에 없던 토큰마다 임베딩에 한 행이 생깁니다.",
     _new_parameters,

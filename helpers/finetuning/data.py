@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Sequence
 
+from helpers.examples import Examples, clean
 from helpers.finetuning.entities import clean_entities, entities_of
-from helpers.finetuning.files import Examples, clean
 from helpers.finetuning.reading import reading_examples
 from helpers.finetuning.tasks import Task
 from helpers.resources import data_path

@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 from transformers import BertForTokenClassification
 
 from helpers import CourseError
-from helpers.finetuning.files import ZERO_WIDTH, Examples, clean, read_text
+from helpers.examples import ZERO_WIDTH, Examples, clean, read_text
 from helpers.finetuning.tasks import Settings, Task, label_options
 
 Entity = tuple[int, int, str]  # first character, character after the last, type

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from helpers import CourseError
+from helpers.examples import read_text
 from helpers.finetuning.baselines import BASELINES
 from helpers.finetuning.entities import Entities
-from helpers.finetuning.files import read_text
 from helpers.finetuning.reading import Reading
 from helpers.finetuning.sentiment import Sentiment
 from helpers.finetuning.similarity import Similarity
@@ -94,6 +94,8 @@ def evaluate(
         raise CourseError(
             f"{method!r}(이)라는 방법은 없습니다. bert, untrained, baseline 가운데 하나입니다."
         )
+    if method == "baseline" and output:
+        raise CourseError("baseline에는 저장할 모델이 없습니다. --output을 빼십시오.")
     if train_files.keys() != test_files.keys():
         raise CourseError("배울 파일과 잴 파일의 과제가 다릅니다. 과제마다 둘 다 주십시오.")
     tasks = {name: find_task(name) for name in train_files}

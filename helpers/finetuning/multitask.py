@@ -38,7 +38,7 @@ def temperature_shares(sizes: Sequence[int], temperature: float = 1.0) -> list[f
     et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild",
     https://arxiv.org/abs/1907.05019
     """
-    weights = [size ** (1 / temperature) for size in sizes]
+    weights = [(size / max(sizes)) ** (1 / temperature) for size in sizes]
     return [weight / sum(weights) for weight in weights]
 
 

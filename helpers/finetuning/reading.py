@@ -16,7 +16,7 @@ import torch
 from transformers import BertForQuestionAnswering
 
 from helpers import CourseError
-from helpers.finetuning.files import Examples, choose_split, clean, read_text
+from helpers.examples import Examples, choose_split, clean, read_text
 from helpers.finetuning.tasks import Settings, Task
 
 LONGEST_ANSWER = 30  # pieces
@@ -34,7 +34,7 @@ def read_reading(path: str | os.PathLike, split: str | None = None) -> Examples:
     """
     try:
         data = json.loads(read_text(path))["data"]
-        articles = choose_split(data, split, lambda article: article.get("split"))
+        articles = choose_split(data, split, lambda article: article.get("split"), path)
         found = reading_examples(p for article in articles for p in article["paragraphs"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CourseError(

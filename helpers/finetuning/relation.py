@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sklearn.metrics import f1_score
 
 from helpers import CourseError
-from helpers.finetuning.files import Examples, read_text
+from helpers.examples import Examples, read_text
 from helpers.finetuning.sentiment import Sentiment
 from helpers.finetuning.tasks import Settings
 

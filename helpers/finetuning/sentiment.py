@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from helpers import CourseError
-from helpers.finetuning.files import Examples, read_table
+from helpers.examples import Examples, read_table, usable
 from helpers.finetuning.tasks import Settings, Task, label_options
 
 
@@ -27,7 +27,7 @@ class Sentiment(Task):
             f"{n}번째 줄: 라벨이 비어 있습니다." for n, row in rows if not row["label"].strip()
         ]
         kept = [{"text": row["text"], "label": row["label"].strip()} for _, row in rows]
-        return Examples((row for row in kept if row["label"]), refused)
+        return usable(path, (row for row in kept if row["label"]), refused)
 
     def head_options(self, tokenizer: Any, examples: Sequence[dict]) -> dict:
         return label_options(classes(examples))

@@ -6,7 +6,7 @@ import os
 import pandas as pd
 
 from helpers import CourseError
-from helpers.finetuning.files import Examples, read_table
+from helpers.examples import Examples, read_table, usable
 from helpers.finetuning.tasks import Settings, Task
 
 HIGHEST = 5.0
@@ -41,7 +41,7 @@ class Similarity(Task):
             else:
                 kept = {name: row[name] for name in (*self.columns, "register") if name in row}
                 examples.append({**kept, "score": score})
-        return Examples(examples, refused)
+        return usable(path, examples, refused)
 
     def head_options(self, tokenizer, examples):
         return {"num_labels": 1, "problem_type": "regression"}

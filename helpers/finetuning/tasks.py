@@ -10,7 +10,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from helpers.batches import WIDTH, pad_rows
-from helpers.finetuning.files import Examples
+from helpers.examples import Examples
 from helpers.runs import check_settings
 
 FILL = {"token_type_ids": 0, "labels": -100}  # no loss there

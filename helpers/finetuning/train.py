@@ -12,10 +12,11 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback
 
-from helpers.architectures import fit_length
+from helpers import CourseError
+from helpers.architectures import fit_length, set_fast_attention
 from helpers.batches import WIDTH, outputs_of
 from helpers.course import device_name, profile_name, seed_everything
-from helpers.finetuning.files import clean
+from helpers.examples import clean
 from helpers.finetuning.multitask import SharedEncoder, mixed_batches, temperature_shares
 from helpers.finetuning.tasks import Settings, Task
 from helpers.resources import load_config, load_model, load_tokenizer
@@ -100,6 +101,10 @@ def train_together(
     `Settings`; the smallest learning rate counts for all, and the steps of the tasks add up.
     Raises CourseError for settings with which nothing can be trained.
     """
+    if not temperature > 0:
+        raise CourseError(
+            f"temperature={temperature}은(는) 쓸 수 없습니다. 0보다 큰 수를 주십시오."
+        )
     own = [replace(task.settings, **changes) for task in tasks]
     device = device or device_name(profile_name())
     tokenizer = load_tokenizer(model)
@@ -141,8 +146,7 @@ def new_head(task: Task, tokenizer: Any, examples: Sequence[dict], model, untrai
     net = load_model(task.head, model, config=config)
     if untrained:
         net = type(net)(config)
-    if device == "cpu":  # PyTorch's fused attention is slow there for short sequences, small heads
-        net.set_attn_implementation("eager")
+    set_fast_attention(net, device)
     return net
 
 

@@ -39,7 +39,8 @@ def suggestions(
 ) -> list[list[str]]:
     """What may stand at a place: lists of one word, or of two for an insertion; best first.
 
-    The signs at the word's end stay, except that 'bert-attack' keeps them as pieces of the word.
+    None where the text would become longer than the model reads. The signs at the word's end stay,
+    except that 'bert-attack' keeps them as pieces of the word.
     """
     word = now[place][0]
     body = word.rstrip(SIGNS)
@@ -63,7 +64,10 @@ def filled(
     model: Any, tokenizer: Any, now: list[list[str]], place: int, option: list[str], top_k: int
 ) -> list[str]:
     """The best `top_k` pieces for the one mask of `option` at a place, those of letters only."""
-    row = masks.encode(tokenizer, join(now, place, option), max_length=max_tokens(model.config))
+    try:
+        row = masks.encode(tokenizer, join(now, place, option), max_length=max_tokens(model.config))
+    except CourseError:  # with the mask the text has become too long
+        return []
     ((_, scores),) = masked_log_probs(model, tokenizer, [row])
     pieces = tokenizer.convert_ids_to_tokens(scores[0].topk(top_k).indices.tolist())
     return [piece for piece in pieces if piece.isalpha()]
@@ -108,7 +112,7 @@ def recombined(
     encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
     spots = [i for i, owner in enumerate(encoded.word_ids()) if owner == index]
     if encoded["input_ids"].shape[1] > max_tokens(model.config):
-        raise CourseError("문장이 모델의 한계보다 깁니다. 문장을 줄이십시오.")
+        return []
     pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0, spots].tolist())
     open_spots = [piece.removeprefix("##").isalpha() for piece in pieces]
     if not any(open_spots) or sum(open_spots) > MAX_PIECES or tokenizer.unk_token in pieces:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from helpers import CourseError
-from helpers.architectures import HeadOnEncoder, max_tokens
+from helpers.architectures import HeadOnEncoder, max_tokens, set_fast_attention
 from helpers.batches import BATCH_TOKENS, by_length, mean_pooling
 from helpers.course import bf16_supported, keep_memory
+from helpers.examples import read_table
 from helpers.resources import load_model, load_tokenizer
-from helpers.text import check_text, read_text
+from helpers.text import check_text
 
 
 class MeanPoolingClassifier(HeadOnEncoder):
@@ -103,9 +103,8 @@ def train_classifier(
     tokenizer = load_tokenizer(base)
     model = load_model(MeanPoolingClassifier, base, num_labels=len(classes))
     model.to(device).train()
-    if model.device.type == "cpu":
-        # PyTorch's fused attention is slow there for short sequences and small heads.
-        model.set_attn_implementation("eager")
+    kind = model.device.type
+    set_fast_attention(model, kind)
     max_length = min(128, max_tokens(model.config))
     rows = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     steps = epochs * -(-len(rows) // batch_size)
@@ -117,7 +116,7 @@ def train_classifier(
         for batch in torch.randperm(len(rows)).split(batch_size):
             inputs = tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt")
             target = torch.tensor([int(labels[i]) for i in batch], device=device)
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16_supported()):
+            with torch.autocast(kind, torch.bfloat16, enabled=bf16_supported(kind)):
                 loss = model(**inputs.to(device), labels=target).loss
             loss.backward()
             optimizer.step()
@@ -126,34 +125,18 @@ def train_classifier(
     return Classifier(model.eval(), tokenizer, max_length)
 
 
-def read_reviews(path: str | Path) -> pd.DataFrame:
+def read_reviews(path: str | Path, split: str | None = None) -> pd.DataFrame:
     """Read a TSV of labelled texts: columns `text` (NSMC: `document`) and `label` (0 or 1).
 
-    Lines without a text are left out, and a line on stderr says how many. Raises CourseError for a
-    missing file or column, a file that is not UTF-8, and a label that is neither 0 nor 1.
+    split: see `choose_split`. Lines without a text are left out, and a line on stderr says how
+    many. Raises CourseError as `read_table` does, and for a label that is neither 0 nor 1.
     """
-    text = StringIO(read_text(path))
-    try:
-        table = pd.read_csv(text, sep="\t", quoting=3, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise CourseError(
-            f"'{path}'을(를) 읽을 수 없습니다. UTF-8로 저장한 TSV 파일인지 확인하십시오."
-        ) from error
-    table = table.rename(columns={"document": "text"})
-    if not {"text", "label"} <= set(table.columns):
-        raise CourseError(
-            f"'{path}'에 text(또는 document)와 label 열이 있어야 합니다. 첫 줄에 열의 이름을 "
-            "쓰십시오."
-        )
-    wrong = set(table["label"]) - {"0", "1"}
-    if wrong:
+    rows, refused = read_table(path, ("text",), "label", split)
+    if wrong := {row["label"] for _, row in rows} - {"0", "1"}:
         raise CourseError(
             f"'{path}'의 라벨 {sorted(wrong)[0]!r}을(를) 알 수 없습니다. 부정은 0, 긍정은 1로 "
             "쓰십시오."
         )
-    kept = table[table["text"].str.strip() != ""].reset_index(drop=True)
-    if dropped := len(table) - len(kept):
-        print(f"'{path}'에서 글이 없는 후기 {dropped}개를 뺐습니다.", file=sys.stderr)
-    if kept.empty:
-        raise CourseError(f"'{path}'에 글이 있는 후기가 없습니다. text 열에 글을 쓰십시오.")
-    return kept.assign(label=kept["label"].astype(int))
+    if refused:
+        print(f"'{path}'에서 글이 없는 후기 {len(refused)}개를 뺐습니다.", file=sys.stderr)
+    return pd.DataFrame([row | {"label": int(row["label"])} for _, row in rows])

@@ -41,7 +41,7 @@ def evaluate(
     """
     for name in methods:
         check_method(name)
-    reviews, heldout = read_reviews(train_file), read_reviews(test_file)
+    reviews, heldout = read_reviews(train_file, "train"), read_reviews(test_file, "test")
     device = device_name(profile_name())
     if max_train is not None and max_train < len(reviews):
         reviews = reviews.sample(max_train, random_state=seed)

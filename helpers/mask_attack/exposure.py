@@ -115,7 +115,8 @@ def plant(sentences: Sequence[str], canaries: Iterable[Canary], seed: int) -> li
 def redact(sentence: str) -> str:
     """redact("번호는 010-0372-5518이다.") -> "번호는 [전화번호]이다."
 
-    Phone, resident registration and e-mail numbers, and a password named as such; no addresses.
+    Phone and resident registration numbers, e-mail addresses, and a password named as such; where
+    somebody lives stays.
     """
     sentence = check_text(sentence)
     for label, pattern in PATTERNS.items():

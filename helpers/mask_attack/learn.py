@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import BertForMaskedLM, DataCollatorForLanguageModeling
 
-from helpers.architectures import mask_scores
+from helpers.architectures import mask_scores, set_fast_attention
 from helpers.course import bf16_supported, keep_memory
 from helpers.resources import load_model
 
@@ -38,13 +38,13 @@ def learn(
     """
     keep_memory()
     way = way or plain
+    short = way is plain and bf16_supported(device)
     torch.manual_seed(seed)
     order = random.Random(seed)
     collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.3)
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     learner = load_model(BertForMaskedLM, base, **no_dropout).to(device).train()
-    if device == "cpu":
-        learner.set_attn_implementation("eager")  # faster there for short sentences
+    set_fast_attention(learner, device)
     learner.requires_grad_(False)
     learner.base_model.encoder.requires_grad_(True)
     optimizer = torch.optim.AdamW(learner.base_model.encoder.parameters(), lr=RATE)
@@ -56,7 +56,7 @@ def learn(
         while len(waiting) < BATCH:
             waiting += order.sample(rows, len(rows))
         batch = collator([{"input_ids": waiting.pop()} for _ in range(BATCH)]).to(device)
-        with torch.autocast(device, torch.bfloat16, enabled=bf16_supported() and way is plain):
+        with torch.autocast(device, torch.bfloat16, enabled=short):
             losses = losses_by_sentence(learner, batch)
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, 10 * step / steps) * (1 - (step - 1) / steps)

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from helpers import CourseError
 from helpers.disk import write_text
 from helpers.resources import data_path
+from helpers.runs import make_folder
 from helpers.similarity_chatbot.encoder import SentenceEncoder, unit
 from helpers.similarity_chatbot.tables import read_table
 
@@ -125,8 +126,8 @@ class SimilarityChatbot:
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write vectors (safetensors), texts and the encoder's fingerprint (JSON)."""
+        make_folder(folder)
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         save_file({"vectors": np.ascontiguousarray(self.vectors)}, folder / self.VECTORS)
         index = {
             "encoder": self.encoder.fingerprint(),

@@ -16,6 +16,7 @@ from transformers import AutoModel
 
 from helpers import CourseError
 from helpers.architectures import max_tokens
+from helpers.batches import mean_pooling
 from helpers.course import bf16_supported, device_name, processor_has, profile_name
 from helpers.resources import check_pair, load_model, load_tokenizer
 
@@ -86,8 +87,7 @@ class SentenceEncoder:
             return output.last_hidden_state[:, 0]
         if "attention_mask" not in batch:
             return output.last_hidden_state.mean(dim=1)
-        mask = batch["attention_mask"].unsqueeze(-1)
-        return (output.last_hidden_state * mask).sum(dim=1) / mask.sum(dim=1)
+        return mean_pooling(output.last_hidden_state, batch["attention_mask"])
 
     def readable(self, sentences: Iterable[str]) -> np.ndarray:
         """readable(["안녕?", "", "👍"]) -> [True, False, False]: is there any token it knows?

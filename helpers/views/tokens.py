@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from helpers import CourseError
 from helpers.text import escape
 
 COLOURS = ("#dbeafe", "#fee2e2", "#dcfce7", "#fef9c3", "#f3e8ff", "#ffedd5")
@@ -43,11 +44,13 @@ def show_tokens(
     """show_tokens(["[CLS]", "한국"], ids=[2, 812], marks=[None, "A"]) -> coloured tokens.
 
     ids: one number a token, written below it. marks: one label (or None) a token; tokens with the
-    same label get the same colour. All text is escaped. Raises ValueError if the lengths differ.
+    same label get the same colour. All text is escaped. Raises CourseError if the lengths differ.
     """
     for name, values in (("ids", ids), ("marks", marks)):
         if values is not None and len(values) != len(tokens):
-            raise ValueError(f"토큰은 {len(tokens)}개인데 {name}는 {len(values)}개입니다.")
+            raise CourseError(
+                f"토큰은 {len(tokens)}개인데 {name}는 {len(values)}개입니다. 같은 수로 주십시오."
+            )
     nothing = [None] * len(tokens)
     numbers = nothing if ids is None else map(int, ids)
     return TokenView(list(zip(tokens, numbers, nothing if marks is None else marks, strict=True)))

@@ -2,7 +2,8 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from helpers import CourseError
 from helpers.text import read_text
@@ -47,9 +48,8 @@ def read_table(
     """Read a table with a header line: ([(line, row), ...], refused).
 
     texts, value: the columns that are needed; the texts are cleaned, NSMC's `document` is a `text`.
-    Columns are parted by tabs; a quote is a quote, closed or not. split: only the rows whose
-    `split` column says so, if there are any. Refused: a row with another number of columns than the
-    header, or with an empty text.
+    Columns are parted by tabs; a quote is a quote, closed or not. split: see `choose_split`.
+    Refused: a row with another number of columns than the header, or with an empty text.
     Raises CourseError for a file without these columns or without a row.
     """
     lines = enumerate(read_text(path).split("\n"), start=1)
@@ -71,7 +71,7 @@ def read_table(
             found.append((number, row))
         elif split in (None, row.get("split", split)):
             refused.append(f"{number}번째 줄: 글이 비어 있습니다.")
-    found = choose_split(found, split, lambda item: item[1].get("split"))
+    found = choose_split(found, split, lambda item: item[1].get("split"), path)
     if not found:
         raise CourseError(
             f"'{path}'에 쓸 수 있는 행이 없습니다. 열의 이름 아래에 예를 한 줄에 하나씩 쓰십시오."
@@ -79,6 +79,29 @@ def read_table(
     return found, refused
 
 
-def choose_split(items: list, split: str | None, split_of) -> list:
-    """The items of a split; all of them where none belongs to it."""
-    return [item for item in items if split_of(item) == split] or items
+def choose_split(
+    items: list, split: str | None, split_of: Callable[[Any], str | None], path: str | os.PathLike
+) -> list:
+    """The items of a split; all of them where none is asked for or the file has but one.
+
+    Raises CourseError for a file with several splits, but not this one: what it holds for training
+    would be measured on.
+    """
+    known = {split_of(item) for item in items}
+    if split is None or len(known) < 2:
+        return items
+    if split not in known:
+        others = ", ".join(sorted(filter(None, known)))
+        raise CourseError(
+            f"'{path}'에 split이 {split}인 예가 없습니다(있는 것: {others}). 쓸 것만 담은 파일을 "
+            "주십시오."
+        )
+    return [item for item in items if split_of(item) == split]
+
+
+def usable(path: str | os.PathLike, examples: Iterable[dict], refused: list[str]) -> Examples:
+    """The examples and what was refused. Raises CourseError if none is left, with one reason."""
+    found = Examples(examples, refused)
+    if not found:
+        raise CourseError(f"'{path}'에 쓸 수 있는 예가 없습니다({refused[0]}). 파일을 고치십시오.")
+    return found
