@@ -181,7 +181,17 @@ def test_every_import_is_declared(path):
 def floor(module: str) -> int:
     """0: what all lessons share; 1: lessons; 2: views, exercises; 3: commands."""
     name = module.split(".")[1] if "." in module else ""
-    shared = {"course", "resources", "architectures", "batches", "runs", "disk", "text", "colab"}
+    shared = {
+        "course",
+        "examples",
+        "resources",
+        "architectures",
+        "batches",
+        "runs",
+        "disk",
+        "text",
+        "colab",
+    }
     if name in ("", "CourseError", "ROOT") or name in shared:
         return 0
     if name in ("notebooks", "grading", "doctor", "evaluate", "__main__"):
