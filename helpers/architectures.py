@@ -32,7 +32,7 @@ class HeadOnEncoder(BertPreTrainedModel):
 
 
 def set_fast_attention(model: Any, device: str) -> None:
-    """PyTorch's fused attention is slow on a CPU for short sequences and small heads: use none."""
+    """Leave out PyTorch's fused attention on a CPU: slow for short sequences and small heads."""
     if device == "cpu":
         model.set_attn_implementation("eager")
 

@@ -329,7 +329,7 @@ def test_evaluate_measures(lesson, model, files, command):
         assert rows == [{"recall_at_1": 1.0, "recall_at_5": 1.0, "mrr": 1.0, "n": 2}]
     elif lesson == "mask_attack":
         assert [row["method"] for row in rows] == ["bert-attack", "bae-r"]
-        assert error.count("글이 없는 후기 2개를 뺐습니다") == 2  # train and test
+        assert error.count("쓸 수 없는 줄 2개를 뺐습니다(") == 2  # train and test
     else:
         assert rows[0]["sentences"] == len(TEXTS) + 1
         assert f"1000에서 {architectures.max_tokens(load_config(model))}(으)로" in error

@@ -128,8 +128,8 @@ def train_classifier(
 def read_reviews(path: str | Path, split: str | None = None) -> pd.DataFrame:
     """Read a TSV of labelled texts: columns `text` (NSMC: `document`) and `label` (0 or 1).
 
-    split: see `choose_split`. Lines without a text are left out, and a line on stderr says how
-    many. Raises CourseError as `read_table` does, and for a label that is neither 0 nor 1.
+    split: see `choose_split`. Lines that `read_table` refuses are left out, and a line on stderr
+    says how many. Raises CourseError as `read_table` does, and for a label that is neither 0 nor 1.
     """
     rows, refused = read_table(path, ("text",), "label", split)
     if wrong := {row["label"] for _, row in rows} - {"0", "1"}:
@@ -138,5 +138,8 @@ def read_reviews(path: str | Path, split: str | None = None) -> pd.DataFrame:
             "쓰십시오."
         )
     if refused:
-        print(f"'{path}'에서 글이 없는 후기 {len(refused)}개를 뺐습니다.", file=sys.stderr)
+        print(
+            f"'{path}'에서 쓸 수 없는 줄 {len(refused)}개를 뺐습니다({refused[0]}).",
+            file=sys.stderr,
+        )
     return pd.DataFrame([row | {"label": int(row["label"])} for _, row in rows])

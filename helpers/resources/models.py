@@ -27,14 +27,11 @@ def load_tokenizer(name: str | Path) -> Any:
     folder = model_folder(name)
     tokenizer = read_tokenizer(folder, name)
     check_tokenizer(tokenizer)
-    if (folder / "config.json").exists() and types_of(load_config(folder)) == 1:
+    # A model that is no BERT may count no token types.
+    types = (folder / "config.json").exists() and getattr(load_config(folder), "type_vocab_size", 0)
+    if types == 1:
         give_one_type(tokenizer)
     return tokenizer
-
-
-def types_of(config: Any) -> int:
-    """How many token types a model knows; one that is no BERT may know none."""
-    return getattr(config, "type_vocab_size", 0)
 
 
 def give_one_type(tokenizer: Any) -> None:

@@ -3,7 +3,7 @@ r"""Which change of the pretraining recipe helps? Each against the same base, at
     python tests/benchmarks/recipe_candidates.py --corpus FILES --heldout FILE --everyday FOLDER \
         --init-from FOLDER
 
-A candidate changes one thing, Muon the batch as well. Judged by bits per character on single
+A candidate changes one thing. Judged by bits per character on single
 held-out sentences; beside it top-1, the bits of everyday sentences (KorSTS dev) and the rank
 correlation of mean vectors there, which is what a teacher is for. The runs are appended to
 build/benchmarks/recipe_candidates.jsonl; only those that are missing are computed. Text is changed
