@@ -1,11 +1,12 @@
 """How mini-bert-ko was made from its text.
 
-    python data/models/mini-bert-ko/recipe.py 6500 wiki_*.txt.xz --everyday FOLDER \
-        --start mini-bert-ko                          # the weights that lie here; two CPU cores
+    python data/models/mini-bert-ko/recipe.py 4500 wiki_*.txt.xz --everyday FOLDER \
+        --start mini-bert-ko --batch-size 128 --learning-rate 1e-3 --optimizer muon
     python data/models/mini-bert-ko/recipe.py 8000 wiki_*.txt.xz --everyday FOLDER \
         --batch-size 1024 --optimizer muon            # from e5 on a GPU; not tried yet
 
-The start was its own former weights, which are in the history.
+The first command made the weights that lie here, on two CPU cores with bf16, from its own former
+weights, which are in the history.
 
 FOLDER holds songys/Chatbot_data, NSMC and KorSTS, their training parts alone. An interrupted run
 goes on when the same command is given again. The model, in fp16, then lies in
