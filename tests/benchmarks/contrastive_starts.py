@@ -89,7 +89,7 @@ def main() -> None:
         table.append({"start": name, "before": before})
         print(table[-1])
     log = DATA / "starts.tsv"
-    starts = pd.DataFrame(table).round(4).convert_dtypes()
+    starts = pd.DataFrame(table).round(6).convert_dtypes()
     starts.to_csv(log, sep="\t", index=False, lineterminator="\n")
 
 
