@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from helpers import ROOT, colab, course, notebooks
+from helpers.runs import weights_of
 
 PROJECT = colab.project()
 PINS = colab.pinned_versions()
@@ -28,6 +29,10 @@ NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
 
 def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def log(name: str) -> list[dict]:
+    return [json.loads(line) for line in read(f"data/{name}.jsonl").splitlines()]
 
 
 # --- one source for every version ----------------------------------------------------------------
@@ -270,3 +275,19 @@ def test_exercises_are_numbered_as_their_checks(path):
     told = [n for c in cells if c.cell_type == "markdown" for n in NUMBERED.findall(c.source)]
     checked = [n for c in cells if c.cell_type == "code" for n in CHECKED.findall(c.source)]
     assert told == checked == [str(n) for n in range(1, len(told) + 1)]
+
+
+@pytest.mark.parametrize("name", ["finetuning/results", "mask_attack/canaries", "mask_attack/nsmc"])
+def test_a_log_is_of_the_model_that_ships(name):
+    """Entity BERT's logs are still of former weights, and its lesson says so."""
+    assert {row["weights"] for row in log(name)} == {weights_of("mini-bert-ko")}
+
+
+def test_defences_and_attacks_of_the_logs_can_be_paired():
+    """Each defence has every seed, each attack met the reviews of the others."""
+    seeds: dict[str, set] = {}
+    for row in log("mask_attack/canaries"):
+        seeds.setdefault(row["arm"], set()).add(row["seed"])
+    assert len(seeds) > 1 and len(set(map(frozenset, seeds.values()))) == 1
+    met = {tuple(fooled is None for fooled in row["fooled"]) for row in log("mask_attack/nsmc")}
+    assert len(log("mask_attack/nsmc")) > 1 and len(met) == 1
