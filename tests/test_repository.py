@@ -277,9 +277,18 @@ def test_exercises_are_numbered_as_their_checks(path):
     assert told == checked == [str(n) for n in range(1, len(told) + 1)]
 
 
-@pytest.mark.parametrize("name", ["finetuning/results", "mask_attack/canaries", "mask_attack/nsmc"])
+LOGS = (
+    "entity_bert/pretraining",
+    "entity_bert/results",
+    "finetuning/results",
+    "korean_pretraining/domain",
+    "mask_attack/canaries",
+    "mask_attack/nsmc",
+)
+
+
+@pytest.mark.parametrize("name", LOGS)
 def test_a_log_is_of_the_model_that_ships(name):
-    """Entity BERT's logs are still of former weights, and its lesson says so."""
     assert {row["weights"] for row in log(name)} == {weights_of("mini-bert-ko")}
 
 
