@@ -22,7 +22,7 @@ from helpers.korean_pretraining.wordpiece import (
     wordpiece_tokenizer,
 )
 from helpers.resources import DATA
-from helpers.runs import read_runs, weights_of
+from helpers.runs import read_runs
 
 SIZES = {
     "hidden_size": 16,
@@ -223,10 +223,9 @@ def test_missing_file(unigram):
 
 
 def test_the_log_of_real_text_has_every_text_as_often_as_any_other():
-    """Or the means of lesson 04 would not compare. The runs are those of the model that ships."""
+    """Or the means of lesson 04 would not compare."""
     log = DATA / "korean_pretraining" / "domain.jsonl"
-    runs = read_runs(log, weights_of("mini-bert-ko"))
-    assert {run["weights"] for run in runs} == {weights_of("mini-bert-ko")}
+    runs = read_runs(log)
     seeds: dict[tuple, set] = {}
     for run in runs:
         seeds.setdefault((run["start"], run["text"]), set()).add(run["seed"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -175,7 +176,12 @@ TESTS = sorted((ROOT / "tests").glob("*.py"))
     "path", [*HELPERS, *TESTS, *NOTEBOOKS], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
 def test_every_import_is_declared(path):
-    modules = {"IPython": "ipython", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+    modules = {
+        "IPython": "ipython",
+        "markdown_it": "markdown-it-py",
+        "sklearn": "scikit-learn",
+        "yaml": "pyyaml",
+    }
     declared = {canonicalize_name(requirement.name) for requirement in DECLARED + SITE}
     local = {"helpers", "google", *(test.stem for test in TESTS)}
     for module in {name.split(".")[0] for name in imports_of(code_of(path))}:
@@ -275,6 +281,16 @@ def test_exercises_are_numbered_as_their_checks(path):
     told = [n for c in cells if c.cell_type == "markdown" for n in NUMBERED.findall(c.source)]
     checked = [n for c in cells if c.cell_type == "code" for n in CHECKED.findall(c.source)]
     assert told == checked == [str(n) for n in range(1, len(told) + 1)]
+
+
+@each_notebook
+def test_bold_prose_shows_no_asterisks(path):
+    """CommonMark leaves `**"..."**` as it is where a particle follows."""
+    parser = MarkdownIt("commonmark")
+    cells = nbformat.read(path, as_version=4).cells
+    tokens = [t for c in cells if c.cell_type == "markdown" for t in parser.parse(c.source)]
+    texts = [child.content for t in tokens for child in t.children or () if child.type == "text"]
+    assert texts and [text for text in texts if "**" in text] == []
 
 
 LOGS = (
